@@ -1,0 +1,150 @@
+"""From rows to arrays: encoders and scalers fitted on training rows only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl_core.data.base import DataError, Frames
+from mtl_core.schema import Feature, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+#: How a missing categorical value is written: a value of its own, apart from an unknown one.
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One split as arrays. Labels outside a task's sample space are 0 and must not be read."""
+
+    numeric: NDArray[np.float32]  # [N, F]
+    ids: NDArray[np.int64]  # [N, C], 0 is the field's unknown value
+    labels: NDArray[np.float32]  # [N, K]
+    mask: NDArray[np.bool_]  # [N, K], true inside the task's sample space
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A data set ready for training."""
+
+    schema: Schema
+    train: Arrays
+    valid: Arrays
+    test: Arrays
+    #: Rows of each categorical field's table, unknown row included.
+    vocabulary: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def encode(schema: Schema, frames: Frames) -> Encoded:
+    """Fit on the training rows, apply to all splits. Hidden columns are dropped here: no array holds them.
+
+    Raises:
+        DataError: a column that is missing, a label that is not what its task says.
+    """
+    encoder = TableEncoder(schema).fit(frames.train)
+    return Encoded(
+        schema=schema,
+        train=encoder.transform(frames.train),
+        valid=encoder.transform(frames.valid),
+        test=encoder.transform(frames.test),
+        vocabulary=encoder.vocabulary,
+        notes=frames.notes,
+    )
+
+
+class TableEncoder:
+    """Turns a table into `Arrays`."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._categories: dict[str, pd.Index[Any]] = {}
+        self._scalers: dict[str, Any] = {}
+        self._fill: dict[str, float] = {}
+
+    def fit(self, table: pd.DataFrame) -> TableEncoder:
+        """Learn categories and scales from these rows."""
+        import pandas as pd
+
+        wanted = [f.name for f in self.schema.features] + [t.label for t in self.schema.tasks]
+        absent = [name for name in wanted if name not in table.columns]
+        if absent:
+            raise DataError(f"The table has no column {', '.join(map(repr, absent))}.")
+        for feature in self.schema.categorical:
+            values = feature.categories or tuple(sorted(_as_text(table[feature.name]).unique()))
+            self._categories[feature.name] = pd.Index(values)
+        for feature in self.schema.numeric:
+            column = table[feature.name].to_numpy(np.float64)
+            known = column[np.isfinite(column)]
+            self._fill[feature.name] = float(np.median(known)) if len(known) else 0.0
+            self._scalers[feature.name] = _fit_scaler(feature, known)
+        return self
+
+    @property
+    def vocabulary(self) -> tuple[int, ...]:
+        """Table rows per categorical field: its known values, and the unknown row 0."""
+        return tuple(len(self._categories[f.name]) + 1 for f in self.schema.categorical)
+
+    def transform(self, table: pd.DataFrame) -> Arrays:
+        """Encode these rows; values not seen while fitting become the field's unknown value."""
+        rows = len(table)
+        numeric = np.zeros((rows, len(self.schema.numeric)), np.float32)
+        for i, feature in enumerate(self.schema.numeric):
+            column = table[feature.name].to_numpy(np.float64)
+            column = np.where(np.isfinite(column), column, self._fill[feature.name])
+            scaler = self._scalers[feature.name]
+            numeric[:, i] = column if scaler is None or not rows else scaler.transform(column[:, None])[:, 0]
+        ids = np.zeros((rows, len(self.schema.categorical)), np.int64)
+        for i, feature in enumerate(self.schema.categorical):
+            # get_indexer gives -1 for a value it does not know; + 1 makes that the unknown row.
+            ids[:, i] = self._categories[feature.name].get_indexer(_index(_as_text(table[feature.name]))) + 1
+        labels, mask = self._labels(table)
+        return Arrays(numeric, ids, labels, mask)
+
+    def _labels(self, table: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        tasks = self.schema.tasks
+        labels = np.zeros((len(table), len(tasks)), np.float32)
+        mask = np.ones((len(table), len(tasks)), np.bool_)
+        for k, task in enumerate(tasks):
+            if task.space is not None:
+                mask[:, k] = table[task.space].to_numpy(np.bool_)
+            values = table[task.label].to_numpy(np.float32)
+            inside = values[mask[:, k]]
+            if not np.isfinite(inside).all():
+                raise DataError(f"Label {task.label!r} is missing or infinite in rows of task {task.name}'s sample space.")
+            if task.kind == "binary" and not np.isin(inside, (0.0, 1.0)).all():
+                raise DataError(f"Label {task.label!r} of binary task {task.name} has values other than 0 and 1.")
+            labels[:, k] = np.where(mask[:, k], values, 0.0)
+        return labels, mask
+
+
+def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Values as text; a missing value becomes a value of its own (pandas keeps it missing through `astype(str)`)."""
+    return column.astype("string").fillna(MISSING).astype(object)
+
+
+def _index(values: pd.Series[Any]) -> pd.Index[Any]:
+    """The values as an index, to be looked up all at once."""
+    import pandas as pd
+
+    return pd.Index(values)
+
+
+def _fit_scaler(feature: Feature, known: NDArray[np.float64]) -> Any:
+    if feature.scaling == "none" or not len(known):
+        return None
+    from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+    if feature.scaling == "standard":
+        return StandardScaler().fit(known[:, None])
+    # Heavy tails (capital gains) as ranks; fixed seed: the subsample must not depend on anything else.
+    quantiles = min(1000, len(known))
+    return QuantileTransformer(n_quantiles=quantiles, output_distribution="normal", random_state=0).fit(known[:, None])

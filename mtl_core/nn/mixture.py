@@ -1,0 +1,49 @@
+"""Runs a wiring: levels of gated experts, streams in, one representation per task out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mtl_core.nn.experts import GatedExperts
+from mtl_core.trunks.wiring import Wiring
+
+
+class MixtureTrunk(nn.Module):
+    """Streams x_SBD in; representations r_KBH and gate weights per level out."""
+
+    outputs: Tensor
+
+    def __init__(self, wiring: Wiring, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.wiring = wiring
+        levels = []
+        for level in wiring.levels:
+            levels.append(
+                GatedExperts(
+                    source=[expert.source for expert in level.experts],
+                    visible=level.visible,
+                    selector=[gate.source for gate in level.gates],
+                    width=width,
+                    layers=level.layers,
+                    generator=generator,
+                )
+            )
+            width = level.layers[-1]
+        self.levels = nn.ModuleList(levels)
+        self.width = width
+        self.register_buffer("outputs", torch.tensor(wiring.outputs, dtype=torch.long), persistent=False)
+
+    def forward(self, x_SBD: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Representations [K, B, H]; gates as {"level 1 / click": [B, E], ...}, all gates of all levels."""
+        gates: dict[str, Tensor] = {}
+        for number, (level, module) in enumerate(zip(self.wiring.levels, self.levels, strict=True), start=1):
+            x_SBD, gate_GBE = module(x_SBD)
+            for g, gate in enumerate(level.gates):
+                gates[gate_key(number, gate.name)] = gate_GBE[g]
+        return x_SBD[self.outputs], gates
+
+
+def gate_key(level: int, gate: str) -> str:
+    """The name under which a gate's weights appear in outputs, events and files; levels count from 1."""
+    return f"level {level} / {gate}"

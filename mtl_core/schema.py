@@ -1,0 +1,76 @@
+"""What a table holds: features, tasks, and columns that no model may see."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FeatureKind = Literal["numeric", "categorical"]
+TaskKind = Literal["binary", "regression"]
+Scaling = Literal["none", "standard", "quantile"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(_Frozen):
+    """One input column."""
+
+    name: str
+    kind: FeatureKind
+    #: Known values of a categorical column; None: those of the training rows.
+    categories: tuple[str, ...] | None = None
+    #: How a numeric column is scaled; the scaler is fitted on training rows only.
+    scaling: Scaling = "standard"
+
+
+class Task(_Frozen):
+    """One label to be predicted.
+
+    `space` names a boolean column that is true for the rows in the task's sample space (None: all rows). Loss and
+    metrics are both taken there and nowhere else.
+    """
+
+    name: str
+    kind: TaskKind = "binary"
+    label: str
+    space: str | None = None
+    description: str = ""
+
+
+class Schema(_Frozen):
+    """Features and tasks of a table, in a fixed order, and the names of hidden columns (the truth of a made world)."""
+
+    features: tuple[Feature, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    hidden: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_leak(self) -> Schema:
+        features = [feature.name for feature in self.features]
+        tasks = [task.name for task in self.tasks]
+        for what, group in (("feature", features), ("task", tasks)):
+            if len(set(group)) != len(group):
+                raise ValueError(f"Two {what}s have the same name.")
+        secret = {task.label for task in self.tasks} | {t.space for t in self.tasks if t.space} | set(self.hidden)
+        leaks = sorted(secret & set(features))
+        if leaks:
+            raise ValueError(f"These columns are labels, sample spaces or hidden, so no feature: {', '.join(leaks)}.")
+        return self
+
+    @property
+    def numeric(self) -> tuple[Feature, ...]:
+        """The numeric features, in order."""
+        return tuple(f for f in self.features if f.kind == "numeric")
+
+    @property
+    def categorical(self) -> tuple[Feature, ...]:
+        """The categorical features, in order."""
+        return tuple(f for f in self.features if f.kind == "categorical")
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The tasks' names, in order."""
+        return tuple(task.name for task in self.tasks)

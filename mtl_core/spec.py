@@ -1,0 +1,235 @@
+"""RunSpec: everything that decides a run's numbers, validated, frozen, and the same as JSON.
+
+Importing this module does not import torch: the dashboard validates specs with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from mtl_core import registry
+from mtl_core.balancing.base import BalancerOptions
+from mtl_core.data.base import DatasetOptions
+from mtl_core.options import Layers, Options, option
+from mtl_core.schema import Schema
+
+
+class SpecError(ValueError):
+    """A spec that cannot be run. The message is one line that names the field, the problem and the choices."""
+
+
+class _Nested(ValueError):
+    """Carries the errors of a part's options up through the spec that holds them."""
+
+    def __init__(self, error: ValidationError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class PartSpec(BaseModel):
+    """A part by name, with its options. After validation `options` holds every option, defaults filled in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    kind: ClassVar[str]
+
+    name: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _resolve(self) -> PartSpec:
+        try:
+            part = registry.get(self.kind, self.name).model_validate(self.options)
+        except ValidationError as error:
+            raise _Nested(error) from error
+        object.__setattr__(self, "options", part.model_dump(mode="json"))
+        return self
+
+    @cached_property
+    def part(self) -> Options:
+        """The options as an object."""
+        return registry.get(self.kind, self.name).model_validate(self.options)
+
+
+class DataSpec(PartSpec):
+    """Which data set, and its options."""
+
+    kind: ClassVar[str] = "dataset"
+    name: str = "conflict"
+
+
+class EncoderSpec(PartSpec):
+    """Which encoder, and its options."""
+
+    kind: ClassVar[str] = "encoder"
+    name: str = "embedding"
+
+
+class TrunkSpec(PartSpec):
+    """Which trunk, and its options."""
+
+    kind: ClassVar[str] = "trunk"
+    name: str = "mmoe"
+
+
+class HeadSpec(PartSpec):
+    """Which head, and its options."""
+
+    kind: ClassVar[str] = "head"
+    name: str = "independent"
+
+
+class BalancerSpec(PartSpec):
+    """Which loss balancer, and its options."""
+
+    kind: ClassVar[str] = "balancer"
+    name: str = "static"
+
+
+class ModelSpec(BaseModel):
+    """Encoder, trunk, towers and head; or a recipe, which is a named composition of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: EncoderSpec = Field(default_factory=EncoderSpec)
+    trunk: TrunkSpec = Field(default_factory=TrunkSpec)
+    towers: Layers = Field((16,), description="Hidden layer widths of each task's tower; none means a linear tower")
+    head: HeadSpec = Field(default_factory=HeadSpec)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_recipe(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "recipe" not in value:
+            return value
+        if set(value) - {"recipe", "options"}:
+            raise ValueError("a recipe names the whole model: give either 'recipe' or encoder, trunk, towers and head.")
+        try:
+            recipe = registry.get("recipe", str(value["recipe"])).model_validate(value.get("options", {}))
+        except ValidationError as error:
+            raise _Nested(error) from error
+        return cast(Any, recipe).model()
+
+
+class TrainingSpec(Options):
+    """The budget and how it is spent; the same for every model that is compared."""
+
+    epochs: int = option(10, "Passes over the training rows", ge=1, le=1000)
+    batch_size: int = option(1024, "Rows per step", ge=1, le=65536)
+    learning_rate: float = option(0.001, "Step size of the optimiser", gt=0, le=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = option("adam", "Optimiser", advanced=True)
+    weight_decay: float = option(0.0, "Weight decay", ge=0, le=1, advanced=True)
+    selection: Literal["best", "last"] = option(
+        "best", "Which epoch is tested: the best mean validation score over tasks, or the last", advanced=True
+    )
+    device: str = option(
+        "auto",
+        "auto takes cuda, else mps, else cpu",
+        advanced=True,
+        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
+    )
+
+
+class RunSpec(BaseModel):
+    """One training run. Two runs with equal specs on the same device give the same numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    data: DataSpec = Field(default_factory=DataSpec)
+    model: ModelSpec = Field(default_factory=ModelSpec)
+    balancer: BalancerSpec = Field(default_factory=BalancerSpec)
+    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    #: Draws the made world or the split, the start values and the order of the batches.
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @classmethod
+    def parse(cls, value: object) -> RunSpec:
+        """A spec from JSON-like data, or a clear one-line `SpecError`."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise SpecError(describe(error)) from error
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunSpec:
+        from mtl_core.encoders import EncoderOptions
+        from mtl_core.trunks.base import TrunkOptions
+
+        tasks = self.schema.task_names
+        encoder, trunk = cast(EncoderOptions, self.model.encoder.part), cast(TrunkOptions, self.model.trunk.part)
+        for where, check in (
+            ("balancer.options", lambda: cast(BalancerOptions, self.balancer.part).check(tasks)),
+            ("model.trunk.options", lambda: trunk.wire(tasks, encoder.streams(len(tasks), trunk.separate_embeddings))),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+        return self
+
+    @cached_property
+    def schema(self) -> Schema:  # type: ignore[override]  # pydantic's own `schema` is deprecated
+        """Features and tasks of the data."""
+        return cast(DatasetOptions, self.data.part).table_schema()
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data, every option written out."""
+        return self.model_dump(mode="json")
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for equal specs, whatever was left to defaults."""
+        return fingerprint(self.to_json())
+
+
+def fingerprint(value: object) -> str:
+    """A short stable hash of JSON data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def describe(error: ValidationError) -> str:
+    """All problems of a validation error in one line: `path: what is wrong, and what would be right`."""
+    return " ".join(dict.fromkeys(_problems(error, ())))
+
+
+def _problems(error: ValidationError, prefix: tuple[int | str, ...]) -> list[str]:
+    lines: list[str] = []
+    for item in error.errors(include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, _Nested):
+            # A recipe's options stand at the same level as its name.
+            lines += _problems(cause.error, (*prefix, *item["loc"], "options"))
+            continue
+        path = ".".join(str(part) for part in (*prefix, *item["loc"]))
+        lines.append(f"{path}: {_sentence(item, error)}" if path else _sentence(item, error))
+    return lines
+
+
+def _sentence(item: Any, error: ValidationError) -> str:
+    kind, message, given = item["type"], item["msg"], item.get("input")
+    if kind == "extra_forbidden":
+        known = _fields_of(error.title)
+        return f"there is no such option. Choose from: {', '.join(known)}." if known else "there is no such option."
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "missing":
+        return "is missing."
+    shown = json.dumps(given, default=str)
+    text = message[0].lower() + message[1:]
+    return f"{text}, not {shown if len(shown) <= 60 else shown[:57] + '...'}."
+
+
+def _fields_of(title: str) -> Sequence[str]:
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            part = registry.get(kind, name)
+            if part.__name__ == title:
+                return tuple(part.model_fields)
+    for model in (RunSpec, ModelSpec, TrainingSpec, PartSpec):
+        if model.__name__ == title or (model is PartSpec and title.endswith("Spec")):
+            return tuple(model.model_fields)
+    return ()

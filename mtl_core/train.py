@@ -1,0 +1,275 @@
+"""The one training loop: specs in, events out.
+
+    for event in train([RunSpec.parse({...})]):
+        print(event.to_json())
+
+Nothing in a step depends on values (no `.item()`, no branch on data), losses and weights carry leading batch
+dimensions, and all randomness comes from generators seeded by the spec, so that the same step can run under
+`torch.func.vmap` for a population of runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from mtl_core import checkpoints
+from mtl_core.balancing.base import BalancerOptions
+from mtl_core.data.base import DataError
+from mtl_core.data.load import load
+from mtl_core.data.tables import Arrays, Encoded
+from mtl_core.encoders import EncoderOptions
+from mtl_core.events import Checkpoint, Epoch, Event, Failed, Finished, GateSummary, Started, Step
+from mtl_core.losses import task_losses
+from mtl_core.metrics import selection_score, task_metrics
+from mtl_core.nn.model import Model
+from mtl_core.probes import PROBE_ROWS, summarise_gate
+from mtl_core.spec import RunSpec, TrainingSpec
+from mtl_core.trunks import TrunkOptions
+
+#: Seconds between two Step events.
+STEP_SECONDS = 0.2
+#: Rows per forward pass when scoring.
+EVALUATION_ROWS = 16_384
+
+
+class Split(NamedTuple):
+    """One split on the device."""
+
+    numeric: Tensor  # [N, F]
+    ids: Tensor  # [N, C]
+    labels: Tensor  # [N, K]
+    mask: Tensor  # [N, K]
+
+
+class TrainingFailed(RuntimeError):
+    """The run cannot go on; the message is one clear sentence."""
+
+
+def train(
+    specs: Sequence[RunSpec], *, folders: Sequence[Path | None] | None = None, step_seconds: float = STEP_SECONDS
+) -> Iterator[Event]:
+    """Train runs and say what happens.
+
+    Args:
+        specs: the runs. They are trained one after another.
+        folders: where each run keeps its checkpoint, weights and gates (None: nowhere). A run whose folder holds a
+            checkpoint of the same spec goes on from it, bit for bit as if it had never stopped.
+        step_seconds: least time between two Step events.
+
+    Closing the generator between two events stops the training; the last checkpoint stays.
+    """
+    if folders is not None and len(folders) != len(specs):
+        raise ValueError(f"{len(folders)} folders for {len(specs)} runs")
+    for index, spec in enumerate(specs):
+        folder = folders[index] if folders else None
+        try:
+            yield from _train_one(index, spec, folder, step_seconds)
+        except (DataError, TrainingFailed) as error:
+            yield Failed(run=index, message=str(error))
+        except torch.OutOfMemoryError:
+            yield Failed(run=index, message="The device ran out of memory: lower batch_size or the layer widths.")
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """The device that "auto" stands for on this machine, or the one that was named.
+
+    Raises:
+        TrainingFailed: the named device is not there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(wanted)
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
+    if (device.index or 0) >= there:
+        raise TrainingFailed(f"There is no device {wanted!r} on this machine: choose 'auto' or 'cpu'.")
+    return device
+
+
+def build_model(spec: RunSpec, data: Encoded) -> Model:
+    """The model of a spec, initialised from the spec's seed; the global random state is left alone."""
+    generator = torch.Generator().manual_seed(spec.seed)
+    return Model(spec.model, data.schema.task_names, len(data.schema.numeric), data.vocabulary, generator)
+
+
+def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float) -> Iterator[Event]:
+    device = resolve_device(spec.training.device)
+    data = load(spec.data, spec.seed)
+    tasks, names = data.schema.tasks, data.schema.task_names
+    train_rows, valid_rows = _to_device(data.train, device), _to_device(data.valid, device)
+
+    model = build_model(spec, data).to(device)
+    optimizer = _optimizer(model, spec.training)
+    balancer = cast(BalancerOptions, spec.balancer.part).build(names)
+    balance = balancer.initial_state(device)
+    best: dict[str, Any] = {"score": None, "epoch": 0, "weights": None}
+    done, seconds = 0, 0.0
+    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
+
+    saved = checkpoints.load_checkpoint(folder) if folder else None
+    if saved is not None:
+        if saved["key"] != spec.key:
+            raise TrainingFailed(f"The checkpoint in {folder} belongs to another spec: use an empty folder.")
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        balance = {name: tensor.to(device) for name, tensor in saved["balancer"].items()}
+        best, done, seconds = saved["best"], saved["epoch"], saved["seconds"]
+
+    rows, batch = len(data.train), spec.training.batch_size
+    steps = -(-rows // batch)
+    inside = data.train.mask.sum(0).clip(min=1)
+    yield Started(
+        run=run,
+        spec=spec.to_json(),
+        tasks=list(names),
+        wiring=trunk.wire(names, encoder.streams(len(names), trunk.separate_embeddings)),
+        parameters=model.parameter_count(),
+        device=str(device),
+        rows={"train": rows, "valid": len(data.valid), "test": len(data.test)},
+        steps=steps,
+        label_rates=dict(zip(names, (data.train.labels.sum(0) / inside).tolist(), strict=True)),
+        notes=list(data.notes),
+        resumed_from=done,
+    )
+
+    for epoch in range(done + 1, spec.training.epochs + 1):
+        model.train()
+        order = _batch_order(spec.seed, epoch, rows).to(device)
+        loss_sum = torch.zeros(len(tasks), device=device)
+        row_count = torch.zeros(len(tasks), device=device)
+        epoch_seconds, last_sign = 0.0, time.perf_counter()
+        resumed = time.perf_counter()
+        for step in range(steps):
+            index = order[step * batch : (step + 1) * batch]
+            labels, mask = train_rows.labels[index], train_rows.mask[index]
+            losses = task_losses(model(train_rows.numeric[index], train_rows.ids[index]).logits, labels, mask, tasks)
+            weights, balance = balancer.weights(losses.detach(), None, balance)
+            optimizer.zero_grad(set_to_none=True)
+            (weights * losses).sum(-1).backward()
+            optimizer.step()
+            counts = mask.sum(0)
+            loss_sum += losses.detach() * counts
+            row_count += counts
+            now = time.perf_counter()
+            if now - last_sign >= step_seconds and step + 1 < steps:
+                epoch_seconds += now - resumed
+                rate = min((step + 1) * batch, rows) / max(epoch_seconds, 1e-9)
+                yield Step(run=run, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
+                last_sign = resumed = time.perf_counter()
+        mean_losses = (loss_sum / row_count.clamp(min=1)).tolist()  # the epoch's one wait for the device
+        epoch_seconds += time.perf_counter() - resumed
+        seconds += epoch_seconds
+
+        if not all(abs(loss) < float("inf") for loss in mean_losses):
+            raise TrainingFailed(f"The loss is no longer a number in epoch {epoch}: lower the learning rate.")
+        metrics = evaluate(model, valid_rows, data)
+        gates, _ = _probe(model, valid_rows)
+        yield Epoch(
+            run=run,
+            epoch=epoch,
+            train_seconds=epoch_seconds,
+            samples_per_second=rows / max(epoch_seconds, 1e-9),
+            losses=dict(zip(names, mean_losses, strict=True)),
+            weights=dict(zip(names, weights.tolist(), strict=True)),
+            metrics={"valid": metrics},
+            gates=gates,
+        )
+        score = selection_score(metrics, tasks)
+        better = score is not None and (best["score"] is None or score > best["score"])
+        if spec.training.selection == "last" or better or best["weights"] is None:
+            best = {"score": score, "epoch": epoch, "weights": _copy(model.state_dict())}
+        if folder:
+            state = {
+                "key": spec.key,
+                "epoch": epoch,
+                "seconds": seconds,
+                "model": _copy(model.state_dict()),
+                "optimizer": optimizer.state_dict(),
+                "balancer": _copy(balance),
+                "best": best,
+            }
+            checkpoints.save_checkpoint(folder, state)
+            yield Checkpoint(run=run, epoch=epoch)
+
+    model.load_state_dict(best["weights"])
+    gates, gate_weights = _probe(model, valid_rows)
+    test = {
+        "valid": evaluate(model, valid_rows, data),
+        "test": evaluate(model, _to_device(data.test, device), data),
+    }
+    if folder:
+        checkpoints.save_weights(folder, best["weights"])
+        checkpoints.save_gates(folder, gate_weights)
+    yield Finished(
+        run=run,
+        epoch=spec.training.epochs,
+        best_epoch=best["epoch"],
+        metrics=test,
+        gates=gates,
+        parameters=model.parameter_count(),
+        device=str(device),
+        train_seconds=seconds,
+    )
+
+
+def evaluate(model: Model, rows: Split, data: Encoded) -> dict[str, dict[str, float | None]]:
+    """Metrics per task over all rows at once, in evaluation mode; the model's mode is put back afterwards."""
+    parts = []
+    with _Scoring(model):
+        for start in range(0, len(rows.labels), EVALUATION_ROWS):
+            stop = start + EVALUATION_ROWS
+            parts.append(model(rows.numeric[start:stop], rows.ids[start:stop]).logits)
+    logits = {name: torch.cat([part[name] for part in parts]) for name in data.schema.task_names}
+    return task_metrics(logits, rows.labels, rows.mask, data.schema.tasks)
+
+
+def _probe(model: Model, rows: Split) -> tuple[dict[str, GateSummary], dict[str, Tensor]]:
+    with _Scoring(model):
+        gates = model(rows.numeric[:PROBE_ROWS], rows.ids[:PROBE_ROWS]).gates
+    return {name: summarise_gate(gate) for name, gate in gates.items()}, gates
+
+
+class _Scoring:
+    """Evaluation mode without gradients, for a while."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._no_grad = torch.no_grad()
+
+    def __enter__(self) -> None:
+        self._was_training = self._model.training
+        self._model.eval()
+        self._no_grad.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._no_grad.__exit__(*exception)
+        self._model.train(self._was_training)
+
+
+def _to_device(arrays: Arrays, device: torch.device) -> Split:
+    return Split(
+        *(torch.from_numpy(a).to(device) for a in (arrays.numeric, arrays.ids, arrays.labels, arrays.mask))
+    )
+
+
+def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
+    """Each epoch's order follows from seed and epoch alone, so a resumed run needs no random state."""
+    # Drawn on the CPU on every device: the same batches everywhere.
+    return torch.randperm(rows, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
+
+
+def _optimizer(model: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    return kinds[training.optimizer](model.parameters(), **options)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}

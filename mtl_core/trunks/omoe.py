@@ -1,0 +1,24 @@
+"""One-gate mixture of experts: the baseline of Ma et al., KDD 2018, that isolates what "multi-gate" adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtl_core.options import Layers, option
+from mtl_core.registry import register
+from mtl_core.trunks.base import TrunkOptions
+from mtl_core.trunks.wiring import Wiring, input_stream, mixture
+
+
+@register("trunk", "omoe")
+class OMoE(TrunkOptions):
+    """Experts mixed by one softmax gate; every task receives the same mix, w(x) = softmax(W x)."""
+
+    experts: int = option(8, "Experts, all shared", ge=1, le=64)
+    expert_layers: Layers = option((64, 32), "Hidden layer widths of each expert", min_length=1)
+
+    def wire(self, task_names: Sequence[str], streams: int) -> Wiring:
+        source = {None: input_stream(None, len(task_names), streams)}
+        gate = ("all tasks", None, range(self.experts))
+        level = mixture([None] * self.experts, [gate], self.expert_layers, task_names, source)
+        return Wiring(levels=(level,), outputs=(0,) * len(task_names))
