@@ -161,9 +161,19 @@ class RunSpec(BaseModel):
 
         tasks = self.schema.task_names
         encoder, trunk = cast(EncoderOptions, self.model.encoder.part), cast(TrunkOptions, self.model.trunk.part)
+        streams = encoder.streams(len(tasks), trunk.separate_embeddings)
+
+        def wire() -> None:
+            if trunk.wire(tasks, streams).reads != frozenset(range(streams)):
+                # Tables that no loss reaches would only swell the parameter count.
+                raise ValueError(
+                    f"{self.model.trunk.name} with these options does not read embeddings of every task's own beside "
+                    f"the shared ones: set embedding_sharing to 'shared'."
+                )
+
         for where, check in (
             ("balancer.options", lambda: cast(BalancerOptions, self.balancer.part).check(tasks)),
-            ("model.trunk.options", lambda: trunk.wire(tasks, encoder.streams(len(tasks), trunk.separate_embeddings))),
+            ("model.trunk.options", wire),
         ):
             try:
                 check()

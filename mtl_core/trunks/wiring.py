@@ -75,6 +75,13 @@ class Wiring(_Frozen):
         """Width of each task's representation."""
         return self.levels[-1].layers[-1]
 
+    @property
+    def reads(self) -> frozenset[int]:
+        """Encoder streams that an expert, or a gate with something to choose, reads."""
+        first = self.levels[0]
+        choosing = {gate.source for gate in first.gates if len(gate.sees) > 1}
+        return frozenset(choosing | {expert.source for expert in first.experts})
+
     def parameters(self, width: int) -> int:
         """Trainable parameters of the trunk when the encoder's streams are `width` wide."""
         count = 0
