@@ -1,0 +1,261 @@
+"""Wirings: who reads what, who may mix whom, and what that costs in parameters."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl_core import registry
+from mtl_core.encoders import EncoderOptions
+from mtl_core.nn.model import Model
+from mtl_core.spec import ModelSpec, RunSpec, SpecError
+from mtl_core.trunks import TrunkOptions, Wiring
+
+TASKS = ("A", "B", "C")
+
+
+def wire(name: str, streams: int = 1, tasks: tuple[str, ...] = TASKS, **options: Any) -> Wiring:
+    """The wiring of a registered trunk."""
+    part = cast(TrunkOptions, registry.get("trunk", name).model_validate(options))
+    return part.wire(tasks, streams)
+
+
+def rows(text: str) -> list[list[bool]]:
+    """A visible matrix from rows of 0 and 1."""
+    return [[c == "1" for c in row] for row in text.split()]
+
+
+def test_single_task_is_the_identity() -> None:
+    """Each task sees its own network and no other."""
+    wiring = wire("single_task", streams=3)
+    assert [level.visible for level in wiring.levels] == [rows("100 010 001")]
+    assert [expert.source for expert in wiring.levels[0].experts] == [0, 1, 2]
+    assert wiring.outputs == (0, 1, 2)
+
+
+def test_shared_bottom_is_one_expert_that_every_task_reads() -> None:
+    """Hard sharing: one gate over one expert feeds all towers."""
+    wiring = wire("shared_bottom")
+    assert [level.visible for level in wiring.levels] == [rows("1")]
+    assert wiring.outputs == (0, 0, 0)
+
+
+def test_omoe_is_one_full_row_that_every_task_reads() -> None:
+    """One gate over all experts feeds all towers."""
+    wiring = wire("omoe", experts=5)
+    assert [level.visible for level in wiring.levels] == [rows("11111")]
+    assert wiring.outputs == (0, 0, 0)
+
+
+def test_mmoe_is_one_full_row_per_task() -> None:
+    """Each task has its own gate over all experts."""
+    wiring = wire("mmoe", experts=5)
+    assert [level.visible for level in wiring.levels] == [rows("11111 11111 11111")]
+    assert wiring.outputs == (0, 1, 2)
+    assert {expert.owner for expert in wiring.levels[0].experts} == {None}
+
+
+# T4: distinct primes, so that no count can stand in for another.
+def test_cgc_sees_own_and_shared_experts_only() -> None:
+    """Two private experts per task, five shared ones: block rows, no shared gate."""
+    wiring = wire("cgc", task_experts=2, shared_experts=5)
+    assert [level.visible for level in wiring.levels] == [rows("11000011111 00110011111 00001111111")]
+    assert [gate.owner for gate in wiring.levels[0].gates] == [0, 1, 2]
+    assert wiring.outputs == (0, 1, 2)
+
+
+def test_cgc_with_unequal_private_experts() -> None:
+    """Private counts 2, 3, 1 each give their own block."""
+    wiring = wire("cgc", task_experts=(2, 3, 1), shared_experts=5)
+    assert wiring.levels[0].visible == rows("11000011111 00111011111 00000111111")
+    assert [expert.owner for expert in wiring.levels[0].experts] == [0, 0, 1, 1, 1, 2] + [None] * 5
+
+
+# T6, T7: the shared gate sees everything, and is not built where nothing reads it.
+def test_ple_shared_gate_sees_all_experts_and_is_absent_on_the_last_level() -> None:
+    """Level 1 has task gates and a full shared row; level 2 has task gates only."""
+    wiring = wire("ple", task_experts=2, shared_experts=5, levels=2)
+    task_rows = "11000011111 00110011111 00001111111"
+    assert [level.visible for level in wiring.levels] == [rows(task_rows + " 11111111111"), rows(task_rows)]
+    assert [gate.owner for gate in wiring.levels[0].gates] == [0, 1, 2, None]
+    assert [gate.owner for gate in wiring.levels[1].gates] == [0, 1, 2]
+
+
+def test_ple_with_unequal_private_experts_on_every_level() -> None:
+    """Unequal counts hold on each of three levels; only the last has no shared gate."""
+    wiring = wire("ple", task_experts=(2, 3, 1), shared_experts=5, levels=3)
+    task_rows = "11000011111 00111011111 00000111111"
+    full = rows(task_rows + " 11111111111")
+    assert [level.visible for level in wiring.levels] == [full, full, rows(task_rows)]
+
+
+def test_ple_higher_levels_read_and_select_from_the_mixes_below() -> None:
+    """From level 2 on, experts and gates of task k read mix k, and shared ones the shared mix: nothing reads x."""
+    wiring = wire("ple", task_experts=(2, 3, 1), shared_experts=5, levels=3)
+    first, second, third = wiring.levels
+    assert {expert.source for expert in first.experts} | {gate.source for gate in first.gates} == {0}
+    owner_to_stream = {0: 0, 1: 1, 2: 2, None: 3}
+    for level in (second, third):
+        assert [e.source for e in level.experts] == [owner_to_stream[e.owner] for e in level.experts]
+        assert [g.source for g in level.gates] == [owner_to_stream[g.owner] for g in level.gates]
+
+
+@pytest.mark.parametrize(("streams", "shared_stream"), [(1, 0), (4, 3)])
+def test_first_level_reads_the_streams_of_its_owner(streams: int, shared_stream: int) -> None:
+    """With K + 1 streams, private parts read their task's stream, shared parts the last one."""
+    wiring = wire("ple", streams=streams, task_experts=2, shared_experts=5, levels=2)
+    first = wiring.levels[0]
+    for part in (*first.experts, *first.gates):
+        own = 0 if streams == 1 or part.owner is None else part.owner
+        assert part.source == (shared_stream if part.owner is None else own)
+
+
+def test_mmoe_gates_select_from_their_tasks_own_embeddings() -> None:
+    """With K + 1 streams the pool of experts reads the shared one, each gate its task's."""
+    level = wire("mmoe", streams=4, experts=5).levels[0]
+    assert {expert.source for expert in level.experts} == {3}
+    assert [gate.source for gate in level.gates] == [0, 1, 2]
+
+
+@given(private=st.lists(st.integers(0, 4), min_size=1, max_size=4), shared=st.integers(1, 4), levels=st.integers(1, 3))
+def test_extraction_levels_leave_no_expert_unseen(private: list[int], shared: int, levels: int) -> None:
+    """Whatever the counts, each expert is seen by a gate, and a task never sees another task's expert."""
+    names = tuple("abcd"[: len(private)])
+    wiring = wire("ple", tasks=names, task_experts=tuple(private), shared_experts=shared, levels=levels)
+    assert len(wiring.levels) == levels
+    for level in wiring.levels:
+        assert all(any(column) for column in zip(*level.visible, strict=True))
+        for gate, row in zip(level.gates, level.visible, strict=True):
+            seen = {expert.owner for expert, sees in zip(level.experts, row, strict=True) if sees}
+            if gate.owner is not None:
+                assert seen <= {gate.owner, None}
+            else:
+                assert all(row)
+
+
+SMALL: dict[str, list[dict[str, Any]]] = {
+    "single_task": [{"layers": [6, 5]}],
+    "shared_bottom": [{"layers": [6, 5]}],
+    "omoe": [{"experts": 1, "expert_layers": [5]}, {"experts": 5, "expert_layers": [6, 5]}],
+    "mmoe": [{"experts": 1, "expert_layers": [5]}, {"experts": 5, "expert_layers": [6, 5]}],
+    "cgc": [
+        {"shared_experts": 5, "task_experts": [2, 3, 1], "expert_layers": [6, 5]},
+        {"shared_experts": 0, "task_experts": [2, 3, 1], "expert_layers": [5]},
+        {"shared_experts": 1, "task_experts": 0, "expert_layers": [5]},
+    ],
+    "ple": [
+        {"shared_experts": 5, "task_experts": [2, 3, 1], "levels": 3, "expert_layers": [6, 5]},
+        {"shared_experts": 1, "task_experts": [0, 3, 1], "levels": 2, "expert_layers": [5]},
+    ],
+}
+
+
+@pytest.mark.parametrize("sharing", ["shared", "per_task", "both"])
+@pytest.mark.parametrize("name", registry.names("trunk"))
+def test_counted_parameters_are_those_of_the_real_module(name: str, sharing: str) -> None:
+    """What the dashboard counts without torch is what torch trains."""
+    numeric, vocabulary, towers = 4, (3, 5), [7]
+    built = 0
+    for options in SMALL.get(name, [{}]):
+        spec = ModelSpec.model_validate(
+            {
+                "encoder": {"options": {"dim": 2, "embedding_sharing": sharing}},
+                "trunk": {"name": name, "options": options},
+                "towers": towers,
+            }
+        )
+        encoder, trunk = cast(EncoderOptions, spec.encoder.part), cast(TrunkOptions, spec.trunk.part)
+        streams = encoder.streams(len(TASKS), trunk.separate_embeddings)
+        try:
+            wiring = trunk.wire(TASKS, streams)
+        except ValueError:
+            assert sharing == "per_task"
+            continue
+        model = Model(spec, TASKS, numeric, vocabulary, torch.Generator().manual_seed(0))
+        counted = encoder.parameters(numeric, vocabulary, streams)
+        counted += wiring.parameters(encoder.width(numeric, vocabulary))
+        counted += len(TASKS) * ((wiring.width + 1) * 7 + (7 + 1))
+        assert model.parameter_count() == counted
+        assert model.encoder.width == encoder.width(numeric, vocabulary) == 4 + 2 * 2
+        built += 1
+    assert built or sharing == "per_task"
+
+
+def test_parameters_of_one_case_counted_by_hand() -> None:
+    """CGC, 3 tasks, private 2, 3, 1, shared 5, one layer of 4 on 8 columns: 11 (8 + 1) 4 and gates 8 (7 + 8 + 6)."""
+    wiring = wire("cgc", task_experts=(2, 3, 1), shared_experts=5, expert_layers=(4,))
+    assert wiring.parameters(8) == 11 * 9 * 4 + 8 * (7 + 8 + 6)
+
+
+def test_mmoe_paper_size() -> None:
+    """Experts and towers of the MMoE paper's synthetic study, without biases and gates: 100*16*8 + 16*8*2 = 13056."""
+    spec = ModelSpec.model_validate({"recipe": "mmoe"})
+    model = Model(spec, ("A", "B"), 100, (), torch.Generator().manual_seed(0))
+    weights = [p for name, p in model.named_parameters() if "weights" in name and "gate" not in name]
+    output_layer = 2 * 8
+    assert sum(w.numel() for w in weights) - output_layer == 13056
+
+
+@pytest.mark.parametrize(
+    ("name", "streams", "options", "tells"),
+    [
+        ("cgc", 1, {"shared_experts": 0, "task_experts": (2, 0, 1)}, "Task B would see no expert"),
+        ("cgc", 1, {"shared_experts": 0, "task_experts": 0}, "Task A would see no expert"),
+        ("ple", 1, {"shared_experts": 0, "task_experts": 2, "levels": 2}, "no shared experts"),
+        ("ple", 1, {"task_experts": (2, 3)}, "task_experts has 2 numbers for 3 tasks (A, B, C)"),
+        ("cgc", 1, {"task_experts": (2, 3, 1, 1)}, "task_experts has 4 numbers for 3 tasks (A, B, C)"),
+        ("cgc", 3, {}, "need shared embeddings"),
+        ("ple", 3, {}, "need shared embeddings"),
+        ("mmoe", 3, {}, "need shared embeddings"),
+        ("omoe", 3, {}, "need shared embeddings"),
+        ("shared_bottom", 3, {}, "need shared embeddings"),
+    ],
+)
+def test_wirings_that_cannot_be_are_refused_in_one_sentence(
+    name: str, streams: int, options: dict[str, Any], tells: str
+) -> None:
+    """A clear sentence, no traceback of an index."""
+    with pytest.raises(ValueError, match=r"^[^\n]+\.$") as caught:
+        wire(name, streams=streams, **options)
+    assert tells in str(caught.value)
+
+
+def test_cgc_without_shared_experts_can_read_embeddings_per_task() -> None:
+    """Nothing shared needs no shared embeddings."""
+    level = wire("cgc", streams=3, shared_experts=0, task_experts=(2, 3, 1)).levels[0]
+    assert [expert.source for expert in level.experts] == [0, 0, 1, 1, 1, 2]
+
+
+# T7: embeddings that nothing reads are dead parameters.
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("shared_bottom", {}), ("omoe", {}), ("mmoe", {"experts": 1}), ("cgc", {"shared_experts": 1, "task_experts": 0})],
+)
+def test_embeddings_that_nothing_would_read_are_refused(name: str, options: dict[str, Any]) -> None:
+    """Both kinds of embeddings under a trunk without a part of any task's own would leave tables untrained."""
+    spec = {"trunk": {"name": name, "options": options}, "encoder": {"options": {"embedding_sharing": "both"}}}
+    with pytest.raises(SpecError, match=r"^[^\n]*embedding_sharing[^\n]*\.$"):
+        RunSpec.parse({"model": spec})
+
+
+@pytest.mark.parametrize("name", ["mmoe", "cgc", "ple", "single_task"])
+def test_embeddings_of_both_kinds_fit_trunks_with_parts_of_both_kinds(name: str) -> None:
+    """The refusal does not reach trunks that do read every table."""
+    model = {"trunk": {"name": name}, "encoder": {"options": {"embedding_sharing": "both"}}}
+    assert RunSpec.parse({"model": model}).model.trunk.name == name
+
+
+def test_trunks_are_listed_in_the_order_in_which_they_are_taught() -> None:
+    """From nothing shared to everything, then mixtures, each the step before with one thing added."""
+    taught = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
+    assert tuple(name for name in registry.names("trunk") if name in taught) == taught
+
+
+def test_wirings_survive_json() -> None:
+    """A wiring travels in the started event."""
+    wiring = wire("ple", task_experts=(2, 3, 1), shared_experts=5, levels=2)
+    assert Wiring.model_validate_json(wiring.model_dump_json()) == wiring
