@@ -16,7 +16,7 @@ class RecipeOptions(Options):
         raise NotImplementedError
 
 
-@register("recipe", "mmoe")
+@register("recipe", "mmoe", "MMoE")
 class MMoERecipe(RecipeOptions):
     """The MMoE paper's model of its synthetic study: 8 experts of one layer of 16, towers of one layer of 8."""
 

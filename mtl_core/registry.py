@@ -23,6 +23,7 @@ _HOMES = {
     "recipe": "mtl_core.recipes",
 }
 _parts: dict[str, dict[str, type[Options]]] = {kind: {} for kind in KINDS}
+_titles: dict[tuple[str, str], str] = {}
 
 P = TypeVar("P", bound=type[Options])
 
@@ -31,13 +32,14 @@ class UnknownName(ValueError):
     """A name that no part of its kind has; the message lists the valid ones."""
 
 
-def register(kind: str, name: str) -> Callable[[P], P]:
-    """Class decorator: make an `Options` class known as the `kind` called `name`."""
+def register(kind: str, name: str, title: str | None = None) -> Callable[[P], P]:
+    """Class decorator: make an `Options` class known as the `kind` called `name`; people read `title`."""
 
     def add(part: P) -> P:
         if name in _parts[kind]:
             raise ValueError(f"There are two parts of kind {kind} called {name!r}")
         _parts[kind][name] = part
+        _titles[kind, name] = title or name.replace("_", " ").capitalize()
         return part
 
     return add
@@ -63,6 +65,12 @@ def get(kind: str, name: str) -> type[Options]:
     raise UnknownName(f"There is no {kind} called {name!r}.{hint} Choose one of: {', '.join(known)}.")
 
 
+def title(kind: str, name: str) -> str:
+    """What people read in place of the name, such as "Shared bottom" for shared_bottom."""
+    get(kind, name)
+    return _titles[kind, name]
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every part with the JSON schema of its options; data sets carry their preset too (`python -m mtl_core list`)."""
     result: dict[str, dict[str, Any]] = {}
@@ -70,7 +78,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
         result[kind] = {}
         for name in names(kind):
             part = _parts[kind][name]
-            entry: dict[str, Any] = part.model_json_schema()
+            entry: dict[str, Any] = {**part.model_json_schema(), "title": title(kind, name)}
             preset = getattr(part, "preset", None)
             if preset is not None:
                 entry["preset"] = preset()

@@ -24,6 +24,9 @@ class Feature(_Frozen):
     categories: tuple[str, ...] | None = None
     #: How a numeric column is scaled; the scaler is fitted on training rows only.
     scaling: Scaling = "standard"
+    #: A numeric column may also be cut into this many bins, each with an embedding of its own, so that a model need not
+    #: bend a straight line around a heavy tail. Edges: quantiles of the distinct values of the training rows.
+    bins: int | None = Field(None, ge=2, le=1000)
 
 
 class Task(_Frozen):
@@ -69,6 +72,11 @@ class Schema(_Frozen):
     def categorical(self) -> tuple[Feature, ...]:
         """The categorical features, in order."""
         return tuple(f for f in self.features if f.kind == "categorical")
+
+    @property
+    def fields(self) -> tuple[Feature, ...]:
+        """The embedded fields, in order: the categorical features, then the binned numeric ones."""
+        return self.categorical + tuple(f for f in self.numeric if f.bins is not None)
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -27,9 +27,10 @@ class SpecError(ValueError):
 class _Nested(ValueError):
     """Carries the errors of a part's options up through the spec that holds them."""
 
-    def __init__(self, error: ValidationError) -> None:
+    def __init__(self, error: ValidationError, part: type[Options]) -> None:
         super().__init__(str(error))
         self.error = error
+        self.part = part
 
 
 class PartSpec(BaseModel):
@@ -43,10 +44,11 @@ class PartSpec(BaseModel):
 
     @model_validator(mode="after")
     def _resolve(self) -> PartSpec:
+        kind = registry.get(self.kind, self.name)
         try:
-            part = registry.get(self.kind, self.name).model_validate(self.options)
+            part = kind.model_validate(self.options)
         except ValidationError as error:
-            raise _Nested(error) from error
+            raise _Nested(error, kind) from error
         object.__setattr__(self, "options", part.model_dump(mode="json"))
         return self
 
@@ -108,10 +110,11 @@ class ModelSpec(BaseModel):
             return value
         if set(value) - {"recipe", "options"}:
             raise ValueError("a recipe names the whole model: give either 'recipe' or encoder, trunk, towers and head.")
+        kind = registry.get("recipe", str(value["recipe"]))
         try:
-            recipe = registry.get("recipe", str(value["recipe"])).model_validate(value.get("options", {}))
+            recipe = kind.model_validate(value.get("options", {}))
         except ValidationError as error:
-            raise _Nested(error) from error
+            raise _Nested(error, kind) from error
         return cast(Any, recipe).model()
 
 
@@ -119,8 +122,8 @@ class TrainingSpec(Options):
     """The budget and how it is spent; the same for every model that is compared."""
 
     epochs: int = option(10, "Passes over the training rows", ge=1, le=1000)
-    batch_size: int = option(1024, "Rows per step", ge=1, le=65536)
-    learning_rate: float = option(0.001, "Step size of the optimiser", gt=0, le=1)
+    batch_size: int = option(512, "Rows per step", ge=1, le=65536)
+    learning_rate: float = option(0.002, "Step size of the optimiser", gt=0, le=1)
     optimizer: Literal["adam", "adamw", "sgd"] = option("adam", "Optimiser", advanced=True)
     weight_decay: float = option(0.0, "Weight decay", ge=0, le=1, advanced=True)
     selection: Literal["best", "last"] = option(
@@ -202,30 +205,30 @@ def fingerprint(value: object) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """All problems of a validation error in one line: `path: what is wrong, and what would be right`."""
-    return " ".join(dict.fromkeys(_problems(error, ())))
+    """All problems of a `RunSpec`'s validation error in one line: `path: what is wrong, and what would be right`."""
+    return " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
 
 
-def _problems(error: ValidationError, prefix: tuple[int | str, ...]) -> list[str]:
+def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...]) -> list[str]:
     lines: list[str] = []
     for item in error.errors(include_url=False):
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, _Nested):
-            # A recipe's options stand at the same level as its name.
-            lines += _problems(cause.error, (*prefix, *item["loc"], "options"))
+            lines += _problems(cause.error, cause.part, (*prefix, *item["loc"], "options"))
             continue
         path = ".".join(str(part) for part in (*prefix, *item["loc"]))
-        lines.append(f"{path}: {_sentence(item, error)}" if path else _sentence(item, error))
+        sentence = _sentence(item, model)
+        lines.append(f"{path}: {sentence}" if path else sentence)
     return lines
 
 
-def _sentence(item: Any, error: ValidationError) -> str:
+def _sentence(item: Any, model: type[BaseModel]) -> str:
     kind, message, given = item["type"], item["msg"], item.get("input")
     if kind == "extra_forbidden":
-        known = _fields_of(error.title)
-        return f"there is no such option. Choose from: {', '.join(known)}." if known else "there is no such option."
+        known = _fields_at(model, item["loc"][:-1])
+        return f"there is no such field. Choose from: {', '.join(known)}." if known else "there are no options here."
     if kind == "value_error":
-        return message.removeprefix("Value error, ")
+        return str(message).removeprefix("Value error, ")
     if kind == "missing":
         return "is missing."
     shown = json.dumps(given, default=str)
@@ -233,13 +236,10 @@ def _sentence(item: Any, error: ValidationError) -> str:
     return f"{text}, not {shown if len(shown) <= 60 else shown[:57] + '...'}."
 
 
-def _fields_of(title: str) -> Sequence[str]:
-    for kind in registry.KINDS:
-        for name in registry.names(kind):
-            part = registry.get(kind, name)
-            if part.__name__ == title:
-                return tuple(part.model_fields)
-    for model in (RunSpec, ModelSpec, TrainingSpec, PartSpec):
-        if model.__name__ == title or (model is PartSpec and title.endswith("Spec")):
-            return tuple(model.model_fields)
-    return ()
+def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> tuple[str, ...]:
+    for step in path:
+        field = model.model_fields.get(str(step))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return ()
+        model = field.annotation
+    return tuple(model.model_fields)

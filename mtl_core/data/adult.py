@@ -60,6 +60,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 VALIDATION_SHARE = 0.2
+BINS = 32
 
 
 @register("dataset", "adult")
@@ -79,7 +80,7 @@ class Adult(DatasetOptions):
         features = []
         for name in COLUMNS:
             if name in NUMERIC:
-                features.append(Feature(name=name, kind="numeric", scaling="quantile"))
+                features.append(Feature(name=name, kind="numeric", scaling="quantile", bins=BINS))
             elif name in CATEGORIES and not (name == "relationship" and self.variant == "hard"):
                 features.append(Feature(name=name, kind="categorical", categories=CATEGORIES[name]))
         return Schema(

@@ -69,6 +69,7 @@ class TableEncoder:
         self._categories: dict[str, pd.Index[Any]] = {}
         self._scalers: dict[str, Any] = {}
         self._fill: dict[str, float] = {}
+        self._edges: dict[str, NDArray[np.float64]] = {}
 
     def fit(self, table: pd.DataFrame) -> TableEncoder:
         """Learn categories and scales from these rows."""
@@ -86,12 +87,20 @@ class TableEncoder:
             known = column[np.isfinite(column)]
             self._fill[feature.name] = float(np.median(known)) if len(known) else 0.0
             self._scalers[feature.name] = _fit_scaler(feature, known)
+            if feature.bins is not None:
+                inner = np.linspace(0, 1, feature.bins + 1)[1:-1]
+                # Distinct values: most capital gains are 0, and plain quantiles would all fall there.
+                distinct = np.unique(known) if len(known) else np.zeros(1)
+                self._edges[feature.name] = np.unique(np.quantile(distinct, inner))
         return self
 
     @property
     def vocabulary(self) -> tuple[int, ...]:
-        """Table rows per categorical field: its known values, and the unknown row 0."""
-        return tuple(len(self._categories[f.name]) + 1 for f in self.schema.categorical)
+        """Table rows per embedded field: its known values or bins, and the unknown row 0."""
+        return tuple(
+            (len(self._edges[f.name]) + 1 if f.kind == "numeric" else len(self._categories[f.name])) + 1
+            for f in self.schema.fields
+        )
 
     def transform(self, table: pd.DataFrame) -> Arrays:
         """Encode these rows; values not seen while fitting become the field's unknown value."""
@@ -102,8 +111,13 @@ class TableEncoder:
             column = np.where(np.isfinite(column), column, self._fill[feature.name])
             scaler = self._scalers[feature.name]
             numeric[:, i] = column if scaler is None or not rows else scaler.transform(column[:, None])[:, 0]
-        ids = np.zeros((rows, len(self.schema.categorical)), np.int64)
-        for i, feature in enumerate(self.schema.categorical):
+        ids = np.zeros((rows, len(self.schema.fields)), np.int64)
+        for i, feature in enumerate(self.schema.fields):
+            if feature.kind == "numeric":
+                raw = table[feature.name].to_numpy(np.float64)
+                bins = np.searchsorted(self._edges[feature.name], raw, side="right") + 1
+                ids[:, i] = np.where(np.isfinite(raw), bins, 0)
+                continue
             # get_indexer gives -1 for a value it does not know; + 1 makes that the unknown row.
             ids[:, i] = self._categories[feature.name].get_indexer(_index(_as_text(table[feature.name]))) + 1
         labels, mask = self._labels(table)

@@ -65,7 +65,7 @@ def extraction_levels(
     return Wiring(levels=tuple(built), outputs=tuple(tasks))
 
 
-@register("trunk", "cgc")
+@register("trunk", "cgc", "CGC")
 class CGC(TrunkOptions):
     """Private experts per task beside shared ones; a task's gate sees its own and the shared experts only."""
 

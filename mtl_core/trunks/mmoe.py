@@ -10,7 +10,7 @@ from mtl_core.trunks.base import TrunkOptions
 from mtl_core.trunks.wiring import Wiring, input_stream, mixture
 
 
-@register("trunk", "mmoe")
+@register("trunk", "mmoe", "MMoE")
 class MMoE(TrunkOptions):
     """A common pool of experts and one softmax gate per task: f_k = sum_i w_ki(x) E_i(x), w_k = softmax(W_k x)."""
 

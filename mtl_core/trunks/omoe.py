@@ -10,7 +10,7 @@ from mtl_core.trunks.base import TrunkOptions
 from mtl_core.trunks.wiring import Wiring, input_stream, mixture
 
 
-@register("trunk", "omoe")
+@register("trunk", "omoe", "OMoE")
 class OMoE(TrunkOptions):
     """Experts mixed by one softmax gate; every task receives the same mix, w(x) = softmax(W x)."""
 

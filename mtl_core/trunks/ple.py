@@ -11,7 +11,7 @@ from mtl_core.trunks.cgc import TaskExperts, extraction_levels
 from mtl_core.trunks.wiring import Wiring
 
 
-@register("trunk", "ple")
+@register("trunk", "ple", "PLE")
 class PLE(TrunkOptions):
     """Stacked CGC: private and shared experts on every level, with a shared stream whose gate sees all of them."""
 
