@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtl_core.schema import Task
-
-#: Which metric a task is judged by, and the sign that makes "higher is better" of it.
-PRIMARY = {"binary": ("auc", 1.0), "regression": ("mse", -1.0)}
+from mtl_core.schema import PRIMARY, Task
 
 
 def auc(scores: Tensor, labels: Tensor) -> float | None:

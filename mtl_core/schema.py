@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FeatureKind = Literal["numeric", "categorical"]
 TaskKind = Literal["binary", "regression"]
 Scaling = Literal["none", "standard", "quantile"]
+#: Which metric a task of a kind is judged by, and the sign that makes "higher is better" of it.
+PRIMARY: dict[str, tuple[str, float]] = {"binary": ("auc", 1.0), "regression": ("mse", -1.0)}
 
 
 class _Frozen(BaseModel):
