@@ -1,0 +1,343 @@
+"""The run store: the one truth about runs, shared by pages, workers and a server that was started again.
+
+    store = open_store()
+    run, created = store.submit(spec)
+
+Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from sqlalchemy import CursorResult, Delete, Select, Update, case, delete, func, insert, select, update
+from sqlalchemy.orm import Session, aliased
+
+from app.jobs import journal, liveness, settings
+from app.jobs.records import HELD, OPEN, EventRecord, RunRecord, State, WorkerRecord
+from app.jobs.tables import Event, Run, StoreError, Worker, open_engine, sqlite_url, store_errors
+from mtl_core.events import Failed, Finished, Step
+from mtl_core.spec import RunSpec
+
+__all__ = ["NotOwner", "RunStore", "StoreError", "open_store"]
+
+#: A run whose workers die so often without an epoch done is given up.
+MAX_ATTEMPTS = 3
+_ID = re.compile(r"[0-9a-f]{8}")
+
+
+class NotOwner(RuntimeError):
+    """The run was taken from this worker, or removed: it must let go and write nothing more."""
+
+
+class RunStore:
+    """Runs, their events and the workers.
+
+    Args:
+        url: any SQLAlchemy URL; by default `SEESAW_STORE`, else the SQLite file `store.sqlite` in the home folder.
+        home: the folder that holds the runs' folders; by default `SEESAW_HOME`.
+
+    Raises:
+        StoreError: here and in every method, when the database cannot be used.
+
+    May be used from many threads. Methods that change a run answer for an unknown id with None or False.
+    """
+
+    def __init__(self, url: str | None = None, *, home: Path | None = None) -> None:
+        self.home = (home or settings.home()).absolute()
+        self._engine = open_engine(url or settings.store_url() or sqlite_url(self.home / "store.sqlite"))
+        self._writer = self._engine.execution_options(writes=True)
+        self._watch = liveness.Watch()
+
+    @property
+    def url(self) -> str:
+        """The store's URL, with an absolute path, as another process may be given it."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run keeps checkpoint, weights and gates. It need not exist."""
+        if not _ID.fullmatch(run_id):  # ids come from links
+            raise StoreError(f"There is no run {run_id!r}.")
+        return self.home / "runs" / run_id
+
+    # What people do
+
+    def submit(self, spec: RunSpec, *, again: bool = False) -> tuple[RunRecord, bool]:
+        """Put a run in the queue, unless an equal one is queued, under way or finished, which is then the answer.
+
+        Args:
+            spec: what to train.
+            again: make a new run in any case.
+
+        Returns:
+            The run, and whether it is a new one.
+        """
+        with self._writing() as session:
+            same = select(Run.id).where(Run.spec_key == spec.key, Run.state.in_((*OPEN, "finished")), ~Run.deleted)
+            found = None if again else session.scalar(same.order_by(Run.created_at.desc()).limit(1))
+            run_id = found or self._new_id(session)
+            if not found:
+                run = Run(id=run_id, state="queued", spec=spec.to_json(), spec_key=spec.key, created_at=time.time())
+                run.place = self._last_place(session) + 1
+                session.add(run)
+                session.flush()
+            return self._one(session, run_id), not found
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """The run, or None if there is none."""
+        with self._reading() as session:
+            row = session.execute(_records().where(Run.id == run_id)).one_or_none()
+            return RunRecord(**row._mapping) if row else None
+
+    def runs(self, limit: int = 1000) -> list[RunRecord]:
+        """The runs, newest first, in one query and without their events."""
+        newest = _records().order_by(Run.created_at.desc(), Run.place.desc()).limit(limit)
+        with self._reading() as session:
+            return [RunRecord(**row._mapping) for row in session.execute(newest)]
+
+    def events(self, run_id: str, after_seq: int = 0, kinds: Sequence[str] | None = None) -> list[EventRecord]:
+        """Stored events in order: started, epoch, finished, failed; none for an unknown run.
+
+        After a crash a run goes on from its checkpoint and may tell of an epoch again, with a new number; the earlier
+        event is then gone. Who collects events with `after_seq` lets the later one of an epoch count.
+        """
+        query = select(Event.seq, Event.kind, Event.epoch, Event.payload).where(Event.run_id == run_id)
+        query = query.where(Event.seq > after_seq).order_by(Event.seq)
+        if kinds is not None:
+            query = query.where(Event.kind.in_(kinds))
+        with self._reading() as session:
+            return [EventRecord(*row) for row in session.execute(query)]
+
+    def open_runs(self) -> int:
+        """How many runs are queued or under way."""
+        with self._reading() as session:
+            return session.scalar(select(func.count()).select_from(Run).where(Run.state.in_(OPEN))) or 0
+
+    def request_stop(self, run_id: str) -> RunRecord | None:
+        """Stop a run: a queued one at once, a running one before its next step."""
+        with self._writing() as session:
+            mine = update(Run).where(Run.id == run_id)
+            session.execute(mine.where(Run.state == "queued").values(state="stopped", finished_at=time.time()))
+            session.execute(mine.where(Run.state == "running").values(state="stopping"))
+        return self.get(run_id)
+
+    def resume(self, run_id: str) -> RunRecord | None:
+        """Queue a stopped or failed run again; it goes on from its checkpoint. Others are left as they are."""
+        with self._writing() as session:
+            ended = update(Run).where(Run.id == run_id, Run.state.in_(("stopped", "failed")))
+            again = {"state": "queued", "place": self._last_place(session) + 1, "finished_at": None, "message": None}
+            session.execute(ended.values(**again, attempts=0))
+        return self.get(run_id)
+
+    def delete(self, run_id: str) -> bool:
+        """Remove a run and its folder; one under way is stopped, and removed when its worker lets go.
+
+        Returns:
+            Whether there was such a run.
+        """
+        with self._writing() as session:
+            mine = Run.id == run_id
+            removed = _rows(session, delete(Run).where(mine, Run.state.not_in(HELD))) > 0
+            leaving = update(Run).where(mine, Run.state.in_(HELD)).values(state="stopping", deleted=True)
+            known = removed or _rows(session, leaving) > 0
+        if removed:
+            self._remove_folder(run_id)
+        return known
+
+    # What workers do
+
+    def claim(self, worker_id: str) -> RunRecord | None:
+        """Take the next run of the queue; no two workers get the same one."""
+        queue = select(Run.id).where(Run.state == "queued").order_by(Run.place, Run.id).limit(1)
+        with self._reading() as session:  # an idle worker asks often and must not hold up writers
+            if session.scalar(queue) is None:
+                return None
+        with self._writing() as session:
+            while (run_id := session.scalar(queue)) is not None:
+                take = update(Run).where(Run.id == run_id, Run.state == "queued")
+                values = {"state": "running", "worker_id": worker_id, "attempts": Run.attempts + 1}
+                if _rows(session, take.values(**values, updated_at=time.time())):
+                    return self._one(session, run_id)
+        return None
+
+    def append(self, run_id: str, worker_id: str, event: journal.Told) -> bool:
+        """Store an event; `finished` and `failed` end the run.
+
+        Returns:
+            Whether the run is to be stopped.
+
+        Raises:
+            NotOwner: the run is no longer this worker's.
+        """
+        with self._holding(run_id, worker_id) as (session, run):
+            stop = run.state == "stopping"
+            journal.note(session, run, event)
+            if isinstance(event, Finished | Failed):
+                _let_go(run, "finished" if isinstance(event, Finished) else "failed")
+        return stop
+
+    def progress(self, run_id: str, worker_id: str, event: Step) -> bool:
+        """Note a sign of life between epochs; answers and raises like `append`."""
+        with self._holding(run_id, worker_id) as (_, run):
+            journal.step(run, event)
+            return run.state == "stopping"
+
+    def release(self, run_id: str, worker_id: str, state: Literal["stopped", "queued"]) -> None:
+        """Let go of a run that is not over: stopped for good, or back to its place in the queue.
+
+        Raises:
+            NotOwner: the run is no longer this worker's.
+        """
+        with self._holding(run_id, worker_id) as (_, run):
+            run.attempts -= state == "queued"  # the worker leaves of its own will
+            _let_go(run, "stopped" if run.state == "stopping" else state)
+
+    def register_worker(self, worker_id: str, slot: int) -> None:
+        """Say that this process is a worker."""
+        host, pid, started = liveness.this_process()
+        values = {"host": host, "pid": pid, "process_started": started, "slot": slot, "heartbeat_at": time.time()}
+        with self._writing() as session:
+            session.execute(delete(Worker).where(Worker.id == worker_id))
+            session.execute(insert(Worker).values(id=worker_id, **values))
+
+    def beat(self, worker_id: str) -> bool:
+        """A worker's sign of life. False: it was given up and must register again."""
+        with self._writing() as session:
+            mine = update(Worker).where(Worker.id == worker_id)
+            return _rows(session, mine.values(heartbeat_at=time.time())) > 0
+
+    def unregister_worker(self, worker_id: str) -> None:
+        """Say that this worker leaves."""
+        with self._writing() as session:
+            session.execute(delete(Worker).where(Worker.id == worker_id))
+
+    def workers(self) -> list[WorkerRecord]:
+        """The workers that registered and were not given up."""
+        with self._reading() as session:
+            return _workers(session)
+
+    def reclaim_orphans(self) -> list[str]:
+        """Take the runs of dead workers from them: back to their place in the queue, with their checkpoint.
+
+        To be called about every second; a silent worker whose process cannot be seen is given up after some calls.
+
+        Returns:
+            Ids of the runs that were taken.
+        """
+        with self._reading() as session:
+            held = session.execute(select(Run.id, Run.worker_id).where(Run.state.in_(HELD))).all()
+            workers = _workers(session)
+        dead = self._watch.dead(workers)
+        alive = {worker.id for worker in workers} - dead
+        orphans = [(run_id, owner) for run_id, owner in held if owner not in alive]
+        taken = []
+        for run_id, owner in orphans:
+            try:
+                with self._holding(run_id, owner or "") as (_, run):
+                    if run.state == "stopping":
+                        _let_go(run, "stopped")
+                    elif run.attempts >= MAX_ATTEMPTS:
+                        run.message = f"The worker died {run.attempts} times at this run: see worker.log."
+                        _let_go(run, "failed")
+                    else:
+                        _let_go(run, "queued")
+                taken.append(run_id)
+            except NotOwner:
+                continue  # somebody else was quicker
+        if dead:
+            with self._writing() as session:
+                session.execute(delete(Worker).where(Worker.id.in_(dead)))
+        return taken
+
+    # Within
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with store_errors(self._engine), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with store_errors(self._engine), Session(self._writer) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _holding(self, run_id: str, worker_id: str) -> Iterator[tuple[Session, Run]]:
+        """A run in the hands of its worker; one that was let go and is to be deleted is removed at the end."""
+        with self._writing() as session:
+            run = session.get(Run, run_id, with_for_update=True)
+            if run is None or run.worker_id != worker_id or run.state not in HELD:
+                raise NotOwner(f"Run {run_id} is not held by worker {worker_id}.")
+            yield session, run
+            gone = run.deleted and run.state not in HELD
+            if gone:
+                session.flush()
+                session.execute(delete(Run).where(Run.id == run_id))
+        if gone:
+            self._remove_folder(run_id)
+
+    def _remove_folder(self, run_id: str) -> None:
+        shutil.rmtree(self.folder(run_id), ignore_errors=True)
+
+    @staticmethod
+    def _one(session: Session, run_id: str) -> RunRecord:
+        return RunRecord(**session.execute(_records().where(Run.id == run_id)).one()._mapping)
+
+    @staticmethod
+    def _new_id(session: Session) -> str:
+        while session.get(Run, run_id := secrets.token_hex(4)) is not None:
+            pass
+        return run_id
+
+    @staticmethod
+    def _last_place(session: Session) -> int:
+        return session.scalar(select(func.max(Run.place))) or 0
+
+
+def _records() -> Select[Any]:
+    ahead = aliased(Run)
+    before = select(func.count()).where(ahead.state == "queued", ahead.place <= Run.place)
+    position = case((Run.state == "queued", before.correlate(Run).scalar_subquery())).label("queue_position")
+    names = (field.name for field in fields(RunRecord) if field.name != "queue_position")
+    return select(*(getattr(Run, name) for name in names), position).where(~Run.deleted)
+
+
+def _workers(session: Session) -> list[WorkerRecord]:
+    columns = (getattr(Worker, field.name) for field in fields(WorkerRecord))
+    return [WorkerRecord(**row._mapping) for row in session.execute(select(*columns))]
+
+
+def _rows(session: Session, statement: Update | Delete) -> int:
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount
+
+
+def _let_go(run: Run, state: State) -> None:
+    run.state, run.worker_id = state, None
+    if state != "queued":
+        run.finished_at = time.time()
+
+
+_stores: dict[tuple[str | None, Path], RunStore] = {}
+_stores_lock = threading.Lock()
+
+
+def open_store() -> RunStore:
+    """The store that the environment names; one object per process, shared by all sessions."""
+    key = (settings.store_url(), settings.home())
+    with _stores_lock:
+        if key not in _stores:
+            _stores[key] = RunStore()
+        return _stores[key]
