@@ -76,6 +76,7 @@ class TableEncoder:
         import pandas as pd
 
         wanted = [f.name for f in self.schema.features] + [t.label for t in self.schema.tasks]
+        wanted += [t.space for t in self.schema.tasks if t.space is not None]
         absent = [name for name in wanted if name not in table.columns]
         if absent:
             raise DataError(f"The table has no column {', '.join(map(repr, absent))}.")
@@ -129,6 +130,8 @@ class TableEncoder:
         mask = np.ones((len(table), len(tasks)), np.bool_)
         for k, task in enumerate(tasks):
             if task.space is not None:
+                if table[task.space].isna().any():
+                    raise DataError(f"Column {task.space!r}, the sample space of task {task.name}, has missing values.")
                 mask[:, k] = table[task.space].to_numpy(np.bool_)
             values = table[task.label].to_numpy(np.float32)
             inside = values[mask[:, k]]
