@@ -206,7 +206,9 @@ def fingerprint(value: object) -> str:
 
 def describe(error: ValidationError) -> str:
     """All problems of a `RunSpec`'s validation error in one line: `path: what is wrong, and what would be right`."""
-    return " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
+    line = " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
+    # Names and values come from whoever wrote the spec: no line break and no control character gets through.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...]) -> list[str]:
@@ -231,8 +233,11 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
         return str(message).removeprefix("Value error, ")
     if kind == "missing":
         return "is missing."
-    shown = json.dumps(given, default=str)
     text = message[0].lower() + message[1:]
+    try:
+        shown = json.dumps(given, default=str)
+    except (RecursionError, ValueError):  # thousands of brackets, thousands of digits
+        return f"{text}, and this value is too large to show."
     return f"{text}, not {shown if len(shown) <= 60 else shown[:57] + '...'}."
 
 
