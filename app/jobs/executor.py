@@ -84,7 +84,7 @@ class LocalExecutor:
         self._ensure(1)
 
     def start_supervisor(self) -> None:
-        """From now on, take up the runs of dead workers and start workers for queued ones. Calling again is harmless."""
+        """From now on, take up the runs of dead workers and start workers for queued ones; once is enough."""
         with self._lock:
             if self._supervisor is None or not self._supervisor.is_alive():
                 self._stop.clear()

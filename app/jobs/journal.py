@@ -26,7 +26,7 @@ def note(session: Session, run: Run, event: Told) -> None:
             run.samples_per_second = event.samples_per_second
             run.train_seconds += event.train_seconds
             # The run makes progress, so it is not what kills its workers.
-            run.attempts = 1
+            run.attempts = 0
             _store(session, run, event.event, event.epoch, payload)
         case Finished():
             run.epoch, run.step = event.epoch, 0

@@ -46,7 +46,7 @@ class RunRecord:
     metrics_test: dict[str, dict[str, float | None]] | None
     #: Why the run failed, in one sentence.
     message: str | None
-    #: Times that a worker took the run since it last made progress.
+    #: Times that a worker took the run since an epoch was last done.
     attempts: int
     #: 1 is next; None when the run is not queued.
     queue_position: int | None

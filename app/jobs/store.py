@@ -30,7 +30,7 @@ from mtl_core.spec import RunSpec
 
 __all__ = ["NotOwner", "RunStore", "StoreError", "open_store"]
 
-#: A run whose workers die so often without an epoch done is given up.
+#: A run whose workers die so often in a row, none of them with an epoch done, is given up.
 MAX_ATTEMPTS = 3
 _ID = re.compile(r"[0-9a-f]{8}")
 
@@ -202,7 +202,7 @@ class RunStore:
             NotOwner: the run is no longer this worker's.
         """
         with self._holding(run_id, worker_id) as (_, run):
-            run.attempts -= state == "queued"  # the worker leaves of its own will
+            run.attempts = max(0, run.attempts - 1)  # no fault of the run's
             _let_go(run, "stopped" if run.state == "stopping" else state)
 
     def register_worker(self, worker_id: str, slot: int) -> None:
@@ -250,7 +250,7 @@ class RunStore:
                     if run.state == "stopping":
                         _let_go(run, "stopped")
                     elif run.attempts >= MAX_ATTEMPTS:
-                        run.message = f"The worker died {run.attempts} times at this run: see worker.log."
+                        run.message = f"The worker died {run.attempts} times in a row at this run: see worker.log."
                         _let_go(run, "failed")
                     else:
                         _let_go(run, "queued")

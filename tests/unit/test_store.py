@@ -1,0 +1,643 @@
+"""The run store: queue, ownership, what a resumed run's curve looks like, and what happens to a broken store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import Engine, event
+
+from app.jobs import liveness, settings
+from app.jobs.executor import LocalExecutor, get_executor
+from app.jobs.journal import Told
+from app.jobs.records import RunRecord
+from app.jobs.store import MAX_ATTEMPTS, NotOwner, RunStore, StoreError, open_store
+from mtl_core.events import Checkpoint, Epoch, Failed, Finished, Started, Step
+from mtl_core.spec import RunSpec
+from mtl_core.train import train
+
+EPOCHS = 4
+
+
+def small(seed: int = 0) -> RunSpec:
+    return RunSpec.parse(
+        {
+            "data": {"name": "conflict", "options": {"rows": 500}},
+            "training": {"epochs": EPOCHS, "batch_size": 100, "device": "cpu"},
+            "seed": seed,
+        }
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    store = RunStore(home=tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def story() -> list[Told]:
+    """What a real run tells."""
+    return [event for event in train([small()]) if not isinstance(event, Step | Checkpoint)]
+
+
+@pytest.fixture
+def dead_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes workers that register from now on look like a process that has ended."""
+
+    def use() -> None:
+        child = subprocess.Popen([sys.executable, "-c", "pass"])
+        started = psutil.Process(child.pid).create_time()
+        child.wait()
+        monkeypatch.setattr(liveness, "this_process", lambda: (socket.gethostname(), child.pid, started))
+
+    return use
+
+
+def queue_up(store: RunStore, count: int) -> list[str]:
+    return [store.submit(small(seed))[0].id for seed in range(count)]
+
+
+def must(run: RunRecord | None) -> RunRecord:
+    assert run is not None
+    return run
+
+
+def started_again(story: list[Told], epoch: int) -> Started:
+    first = story[0]
+    assert isinstance(first, Started)
+    return first.model_copy(update={"resumed_from": epoch})
+
+
+def epochs_of(store: RunStore, run_id: str) -> list[int | None]:
+    return [stored.epoch for stored in store.events(run_id, kinds=["epoch"])]
+
+
+# Submitting and reading
+
+
+def test_pages_can_import_store_and_executor_without_torch() -> None:
+    code = "import sys, app.jobs.store, app.jobs.executor; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_submitted_run_can_be_read_back(store: RunStore) -> None:
+    run, created = store.submit(small(7))
+    assert created
+    assert store.get(run.id) == run
+    assert (run.state, run.queue_position, run.epoch, run.epochs, run.seed) == ("queued", 1, 0, EPOCHS, 7)
+    assert (run.trunk, run.dataset) == ("mmoe", "conflict")
+    assert RunSpec.parse(run.spec) == small(7)
+    assert run.spec_key == small(7).key
+    assert abs(run.created_at - time.time()) < 60
+
+
+def test_an_equal_spec_is_answered_with_the_run_there_is(store: RunStore, story: list[Told]) -> None:
+    run, _ = store.submit(small())
+    assert store.submit(small()) == (run, False)
+    store.claim("w")
+    assert store.submit(small())[0].state == "running"
+    store.request_stop(run.id)
+    assert store.submit(small())[0].state == "stopping"
+    for told in story:
+        store.append(run.id, "w", told)
+    same, created = store.submit(small())
+    assert (same.id, same.state, created) == (run.id, "finished", False)
+    again, created = store.submit(small(), again=True)
+    assert created
+    assert again.id != run.id
+    assert len(store.runs()) == 2
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", "deleted"])
+def test_runs_that_came_to_nothing_are_not_reused(store: RunStore, end: str) -> None:
+    run, _ = store.submit(small())
+    if end == "stopped":
+        store.request_stop(run.id)
+    elif end == "failed":
+        store.claim("w")
+        store.append(run.id, "w", Failed(run=0, message="No."))
+    else:
+        store.claim("w")
+        store.delete(run.id)  # in a worker's hands: marked
+    other, created = store.submit(small())
+    assert created
+    assert other.id != run.id
+
+
+def test_equal_specs_submitted_at_once_make_one_run(store: RunStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: store.submit(small()), range(16)))
+    assert len({run.id for run, _ in answers}) == 1
+    assert sum(created for _, created in answers) == 1
+
+
+def test_unknown_ids(store: RunStore) -> None:
+    assert store.get("nothere") is None
+    assert store.request_stop("nothere") is None
+    assert store.resume("nothere") is None
+    assert store.delete("../..") is False
+    assert store.events("nothere") == []
+    with pytest.raises(StoreError, match="There is no run"):
+        store.folder("../..")
+
+
+def test_300_runs_are_listed_newest_first_in_one_query(store: RunStore) -> None:
+    ids = queue_up(store, 300)
+    store.claim("w")
+    statements: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        runs = store.runs()
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert [text.split()[0] for text in statements] == ["BEGIN", "SELECT"]
+    assert "events" not in statements[1]
+    assert [run.id for run in runs] == ids[::-1]
+    assert [run.queue_position for run in runs] == [*range(299, 0, -1), None]
+    assert [run.id for run in store.runs(limit=5)] == ids[:-6:-1]
+    # The place in the queue counts all runs, not only those listed.
+    assert store.runs(limit=1)[0].queue_position == 299
+
+
+# The queue
+
+
+def test_runs_are_claimed_in_order_and_once(store: RunStore) -> None:
+    ids = queue_up(store, 3)
+    store.request_stop(ids[1])
+    claimed = [store.claim("a"), store.claim("b")]
+    assert [must(run).id for run in claimed] == [ids[0], ids[2]]
+    assert all(must(run).state == "running" for run in claimed)
+    assert store.claim("a") is None
+
+
+def test_threads_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> None:
+    ids = queue_up(store, 40)
+    stores = [RunStore(home=tmp_path) for _ in range(4)]
+
+    def drain(number: int) -> list[str]:
+        mine = []
+        while (run := stores[number % 4].claim(f"w{number}")) is not None:
+            mine.append(run.id)
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        shares = list(pool.map(drain, range(8)))
+    for other in stores:
+        other.close()
+    assert sorted(run_id for share in shares for run_id in share) == sorted(ids)
+
+
+def test_processes_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> None:
+    ids = queue_up(store, 30)
+    code = (
+        "import os, sys; from app.jobs.store import RunStore; store = RunStore()\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "while (run := store.claim(str(os.getpid()))) is not None: print(run.id)"
+    )
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "SEESAW_HOME": str(tmp_path), "SEESAW_STORE": ""},
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    shares = []
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in children:
+        out, _ = child.communicate(timeout=60)
+        shares += out.split()
+        assert child.returncode == 0
+    assert sorted(shares) == sorted(ids)
+
+
+def test_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    code = "from app.jobs.store import RunStore; print(RunStore().runs())"
+    environment = {**os.environ, "SEESAW_HOME": str(tmp_path / "new"), "SEESAW_STORE": ""}
+    children = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
+    assert [child.wait(timeout=60) for child in children] == [0, 0, 0, 0]
+
+
+def test_threads_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def open_and_close(_: int) -> int:
+        barrier.wait()
+        store = RunStore(home=tmp_path / "new")
+        try:
+            return len(store.runs())
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(open_and_close, range(8))) == [0] * 8
+
+
+def test_a_stopped_run_goes_to_the_end_of_the_queue_and_on(store: RunStore) -> None:
+    first, second = queue_up(store, 2)
+    assert must(store.request_stop(first)).state == "stopped"
+    run = must(store.resume(first))
+    assert (run.state, run.queue_position, run.finished_at) == ("queued", 2, None)
+    assert must(store.claim("w")).id == second
+    # Those that are not stopped are left alone.
+    assert must(store.resume(second)).state == "running"
+
+
+# What a worker writes
+
+
+def test_a_run_from_claim_to_end(store: RunStore, story: list[Told]) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.claim("w")
+    for told in story:
+        assert store.append(run_id, "w", told) is False
+    run = must(store.get(run_id))
+    finished = story[-1]
+    assert isinstance(finished, Finished)
+    assert run.state == "finished"
+    assert run.metrics_test == finished.metrics["test"]
+    assert (run.epoch, run.best_epoch, run.fraction) == (EPOCHS, finished.best_epoch, 1.0)
+    assert (run.parameters, run.device) == (finished.parameters, "cpu")
+    assert run.train_seconds == finished.train_seconds
+    assert run.finished_at is not None
+    stored = store.events(run_id)
+    assert [entry.kind for entry in stored] == ["started", *["epoch"] * EPOCHS, "finished"]
+    assert [entry.payload for entry in stored] == [told.to_json() for told in story]
+    assert store.events(run_id, after_seq=stored[2].seq) == stored[3:]
+    assert store.events(run_id, kinds=["finished"]) == stored[-1:]
+    with pytest.raises(NotOwner):
+        store.append(run_id, "w", finished)
+
+
+def test_progress_and_the_time_left(store: RunStore, story: list[Told]) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.claim("w")
+    assert must(store.get(run_id)).seconds_left is None
+    store.append(run_id, "w", story[0])
+    store.append(run_id, "w", story[1])
+    assert store.progress(run_id, "w", Step(run=0, epoch=2, step=1, steps=2, samples_per_second=10.0)) is False
+    run = must(store.get(run_id))
+    assert (run.epoch, run.step, run.steps, run.samples_per_second) == (1, 1, 2, 10.0)
+    assert run.fraction == 1.5 / EPOCHS
+    assert run.started_at is not None
+    assert run.updated_at is not None
+    assert run.seconds_left == pytest.approx((run.updated_at - run.started_at) * (EPOCHS - 1.5) / 1.5)
+    store.request_stop(run_id)
+    assert store.progress(run_id, "w", Step(run=0, epoch=2, step=1, steps=2, samples_per_second=10.0)) is True
+    assert store.append(run_id, "w", story[2]) is True
+
+
+def test_only_the_owner_writes(store: RunStore, story: list[Told]) -> None:
+    (run_id,) = queue_up(store, 1)
+    with pytest.raises(NotOwner):
+        store.append(run_id, "w", story[0])
+    store.claim("w")
+    step = Step(run=0, epoch=1, step=1, steps=2, samples_per_second=1.0)
+    for write in (
+        lambda: store.append(run_id, "other", story[0]),
+        lambda: store.progress(run_id, "other", step),
+        lambda: store.release(run_id, "other", "queued"),
+        lambda: store.append("00000000", "w", story[0]),
+    ):
+        with pytest.raises(NotOwner):
+            write()
+    assert store.events(run_id) == []
+    store.release(run_id, "w", "queued")
+    with pytest.raises(NotOwner):
+        store.append(run_id, "w", story[0])
+
+
+@pytest.mark.parametrize("checkpoint", [0, 1, 2, 3])
+def test_a_resumed_run_tells_each_epoch_once(store: RunStore, story: list[Told], checkpoint: int) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.claim("a")
+    for told in story[:4]:  # epoch 3 is told, and its checkpoint was perhaps not written any more
+        store.append(run_id, "a", told)
+    before = [entry.seq for entry in store.events(run_id)]
+    store.release(run_id, "a", "queued")
+    store.claim("b")
+    store.append(run_id, "b", started_again(story, checkpoint))
+    assert epochs_of(store, run_id) == list(range(1, checkpoint + 1))
+    run = must(store.get(run_id))
+    assert (run.epoch, run.resumed_from) == (checkpoint, checkpoint)
+    kept = [told.train_seconds for told in story if isinstance(told, Epoch)][:checkpoint]
+    assert run.train_seconds == pytest.approx(sum(kept))
+    for told in story[1 + checkpoint :]:
+        store.append(run_id, "b", told)
+    stored = store.events(run_id)
+    assert [entry.kind for entry in stored] == ["started", *["epoch"] * EPOCHS, "finished"]
+    assert stored[0].payload["resumed_from"] == checkpoint
+    assert epochs_of(store, run_id) == list(range(1, EPOCHS + 1))
+    # Numbers are never used twice, or a reader that asks with after_seq would miss events.
+    new = [entry.seq for entry in stored[1 + checkpoint :]]
+    assert min(new) > max(before)
+
+
+def test_a_failed_run_can_be_tried_again(store: RunStore, story: list[Told]) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.claim("w")
+    store.append(run_id, "w", story[0])
+    store.append(run_id, "w", Failed(run=0, message="The device ran out of memory."))
+    run = must(store.get(run_id))
+    assert (run.state, run.message) == ("failed", "The device ran out of memory.")
+    assert must(store.resume(run_id)).message is None
+    store.claim("w")
+    store.append(run_id, "w", started_again(story, 0))
+    assert [entry.kind for entry in store.events(run_id)] == ["started"]
+
+
+# Stopping and deleting
+
+
+def test_stop_of_a_running_run_waits_for_the_worker(store: RunStore) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.claim("w")
+    assert must(store.request_stop(run_id)).state == "stopping"
+    store.release(run_id, "w", "queued")  # the worker leaves and knows nothing yet: the wish to stop counts
+    run = must(store.get(run_id))
+    assert run.state == "stopped"
+    assert must(store.request_stop(run_id)) == run
+
+
+def test_delete_removes_rows_and_folder(store: RunStore, story: list[Told]) -> None:
+    run_id, kept = queue_up(store, 2)
+    store.claim("w")
+    for told in story:
+        store.append(run_id, "w", told)
+    store.folder(run_id).mkdir(parents=True)
+    (store.folder(run_id) / "checkpoint.pt").write_bytes(b"x")
+    assert store.delete(run_id) is True
+    assert store.get(run_id) is None
+    assert store.events(run_id) == []
+    assert not store.folder(run_id).exists()
+    assert [run.id for run in store.runs()] == [kept]
+    assert store.delete(run_id) is False
+
+
+@pytest.mark.parametrize("end", ["release", "finish", "die"])
+def test_delete_of_a_running_run_happens_when_the_worker_lets_go(
+    store: RunStore, story: list[Told], end: str, dead_process: Callable[[], None]
+) -> None:
+    (run_id,) = queue_up(store, 1)
+    dead_process()
+    store.register_worker("w", 0)
+    store.claim("w")
+    store.folder(run_id).mkdir(parents=True)
+    assert store.delete(run_id) is True
+    assert store.get(run_id) is None
+    assert store.runs() == []
+    assert store.folder(run_id).exists()
+    if end == "release":
+        assert store.append(run_id, "w", story[0]) is True
+        store.release(run_id, "w", "stopped")
+    elif end == "finish":
+        store.append(run_id, "w", story[-1])
+    else:
+        store.reclaim_orphans()
+    assert not store.folder(run_id).exists()
+    assert store.events(run_id) == []
+    assert store.delete(run_id) is False
+
+
+# Dead workers
+
+
+def test_the_run_of_a_dead_worker_keeps_its_place(
+    store: RunStore, story: list[Told], dead_process: Callable[[], None]
+) -> None:
+    first, second = queue_up(store, 2)
+    dead_process()
+    store.register_worker("dead", 0)
+    store.claim("dead")
+    store.append(first, "dead", story[0])
+    assert store.reclaim_orphans() == [first]
+    assert store.workers() == []
+    assert store.reclaim_orphans() == []
+    with pytest.raises(NotOwner):
+        store.append(first, "dead", story[1])
+    assert must(store.get(first)).queue_position == 1
+    assert must(store.claim("w")).id == first
+    assert must(store.claim("w")).id == second
+
+
+def test_a_living_worker_keeps_its_run(store: RunStore) -> None:
+    (run_id,) = queue_up(store, 1)
+    store.register_worker("w", 0)
+    store.claim("w")
+    assert store.reclaim_orphans() == []
+    assert must(store.get(run_id)).state == "running"
+    assert store.beat("w") is True
+
+
+def test_a_run_that_kills_its_workers_is_given_up(store: RunStore, dead_process: Callable[[], None]) -> None:
+    (run_id,) = queue_up(store, 1)
+    dead_process()
+    for attempt in range(MAX_ATTEMPTS):
+        store.register_worker(f"w{attempt}", 0)
+        assert must(store.claim(f"w{attempt}")).attempts == attempt + 1
+        store.reclaim_orphans()
+    run = must(store.get(run_id))
+    assert run.state == "failed"
+    assert run.message == "The worker died 3 times in a row at this run: see worker.log."
+
+
+def test_a_run_that_goes_forward_is_not_given_up(
+    store: RunStore, story: list[Told], dead_process: Callable[[], None]
+) -> None:
+    (run_id,) = queue_up(store, 1)
+    dead_process()
+    for epoch in range(EPOCHS):
+        store.register_worker(f"w{epoch}", 0)
+        store.claim(f"w{epoch}")
+        store.append(run_id, f"w{epoch}", started_again(story, epoch))
+        store.append(run_id, f"w{epoch}", story[1 + epoch])
+        store.reclaim_orphans()
+    assert must(store.get(run_id)).state == "queued"
+
+
+def test_the_stop_of_a_dead_workers_run_is_honoured(store: RunStore, dead_process: Callable[[], None]) -> None:
+    (run_id,) = queue_up(store, 1)
+    dead_process()
+    store.register_worker("w", 0)
+    store.claim("w")
+    store.request_stop(run_id)
+    store.reclaim_orphans()
+    assert must(store.get(run_id)).state == "stopped"
+
+
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["other host", "pid of another process"])
+def test_a_worker_that_cannot_be_seen_is_judged_by_its_heartbeat(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    (run_id,) = queue_up(store, 1)
+    host, pid, started = liveness.this_process()
+    seen = ("elsewhere", 1, 0.0) if elsewhere else (host, pid, started - 1000)
+    monkeypatch.setattr(liveness, "this_process", lambda: seen)
+    monkeypatch.setattr(liveness, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(liveness, "SHORT_SILENCE_SECONDS", 0.5)
+    store.register_worker("far", 0)
+    store.claim("far")
+    # As long as it beats, whatever the clocks say, it is left alone.
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert store.beat("far") is True
+        assert store.reclaim_orphans() == []
+        time.sleep(0.01)
+    deadline = time.monotonic() + 20
+    while store.reclaim_orphans() != [run_id]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert store.beat("far") is False
+
+
+# A store that cannot be used
+
+
+def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_bytes(b"this is no database" * 500)
+    with pytest.raises(StoreError, match=r"store\.sqlite is not a sound SQLite database: move it away"):
+        RunStore(home=tmp_path)
+
+
+def test_a_damaged_database(tmp_path: Path) -> None:
+    store = RunStore(home=tmp_path)
+    queue_up(store, 50)
+    store.close()
+    file = tmp_path / "store.sqlite"
+    file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
+    with pytest.raises(StoreError, match="is not a sound SQLite database"):
+        RunStore(home=tmp_path).runs()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be made: set SEESAW_HOME"):
+        RunStore(home=tmp_path / "file")
+    (tmp_path / "store.sqlite").mkdir()
+    with pytest.raises(StoreError, match=r"cannot be written: check its rights, or set SEESAW_HOME"):
+        RunStore(home=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_file(tmp_path: Path) -> None:
+    RunStore(home=tmp_path).close()
+    (tmp_path / "store.sqlite").chmod(0o444)
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(StoreError, match=r"cannot be written: check its rights"):
+            RunStore(home=tmp_path)
+    finally:
+        tmp_path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("not a url", "is not an SQLAlchemy URL"),
+        ("nodatabase://somewhere/x", "driver of SEESAW_STORE is not installed"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("oracle://user:secret@host/db", "driver of SEESAW_STORE is not installed"),
+    ],
+)
+def test_a_url_that_cannot_be_used(url: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEESAW_HOME", str(tmp_path))
+    monkeypatch.setenv("SEESAW_STORE", url)
+    with pytest.raises(StoreError, match=message) as caught:
+        RunStore()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_store_of_another_version(tmp_path: Path) -> None:
+    RunStore(home=tmp_path).close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as connection:
+        connection.execute("ALTER TABLE runs DROP COLUMN message")
+    connection.close()
+    with pytest.raises(StoreError, match="written by another version"):
+        RunStore(home=tmp_path)
+
+
+def test_a_store_removed_while_in_use(store: RunStore) -> None:
+    with sqlite3.connect(store.home / "store.sqlite") as connection:
+        connection.execute("DROP TABLE runs")
+    connection.close()
+    with pytest.raises(StoreError, match="removed or replaced while in use"):
+        store.runs()
+
+
+def test_sqlite_runs_in_wal_mode(store: RunStore) -> None:
+    connection = sqlite3.connect(store.home / "store.sqlite")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+# The environment
+
+
+def test_the_environment_names_home_and_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    monkeypatch.delenv("SEESAW_STORE", raising=False)
+    store = open_store()
+    assert open_store() is store
+    assert store.home == tmp_path / "runs"
+    assert (tmp_path / "runs" / "store.sqlite").is_file()
+    monkeypatch.setenv("SEESAW_STORE", "sqlite:///elsewhere/s.db")
+    other = open_store()
+    assert other is not store
+    assert other.url == f"sqlite:///{tmp_path}/elsewhere/s.db"
+    store.close()
+    other.close()
+
+
+@pytest.mark.parametrize(("name", "value"), [("SEESAW_WORKERS", "many"), ("SEESAW_WORKERS", "0")])
+def test_a_setting_that_is_no_number(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(settings.SettingsError, match=f"{name} must be a number from 1 to 64, not '{value}'."):
+        settings.workers()
+
+
+def test_one_executor_per_store(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEESAW_EXECUTOR", raising=False)
+    assert isinstance(get_executor(store), LocalExecutor)
+    assert get_executor(store) is get_executor(store)
+    monkeypatch.setenv("SEESAW_EXECUTOR", "ray")
+    with pytest.raises(settings.SettingsError, match="SEESAW_EXECUTOR must be 'local', not 'ray'"):
+        get_executor(store)
+
+
+def test_home_can_be_copied_while_in_use(store: RunStore, tmp_path: Path) -> None:
+    """People move their runs to another machine; paths in the store must not tie it to a place."""
+    run_id = queue_up(store, 1)[0]
+    shutil.copytree(store.home, tmp_path / "copy", ignore=shutil.ignore_patterns("copy"))
+    copy = RunStore(home=tmp_path / "copy")
+    assert must(copy.get(run_id)).id == run_id
+    assert copy.folder(run_id) == tmp_path / "copy" / "runs" / run_id
+    copy.close()
