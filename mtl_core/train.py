@@ -10,6 +10,7 @@ dimensions, and all randomness comes from generators seeded by the spec, so that
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -86,11 +87,12 @@ def resolve_device(wanted: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(wanted)
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
-    if (device.index or 0) >= there:
+    kind, _, index = wanted.partition(":")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    # Compared as written: torch.device takes 256 for 0.
+    if int(index or 0) >= there:
         raise TrainingFailed(f"There is no device {wanted!r} on this machine: choose 'auto' or 'cpu'.")
-    return device
+    return torch.device(wanted)
 
 
 def build_model(spec: RunSpec, data: Encoded) -> Model:
@@ -167,10 +169,12 @@ def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float
         epoch_seconds += time.perf_counter() - resumed
         seconds += epoch_seconds
 
-        if not all(abs(loss) < float("inf") for loss in mean_losses):
-            raise TrainingFailed(f"The loss is no longer a number in epoch {epoch}: lower the learning rate.")
         metrics = evaluate(model, valid_rows, data)
         gates, _ = _probe(model, valid_rows)
+        # The weights too: the step after the last loss may be the one that ruins them.
+        entropies = [gate.entropy for gate in gates.values()]
+        if not all(map(math.isfinite, (*mean_losses, *entropies))) or not _finite(model):
+            raise TrainingFailed(f"The loss is no longer a number in epoch {epoch}: lower the learning rate.")
         yield Epoch(
             run=run,
             epoch=epoch,
@@ -269,6 +273,11 @@ def _optimizer(model: nn.Module, training: TrainingSpec) -> torch.optim.Optimize
     options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     return kinds[training.optimizer](model.parameters(), **options)
+
+
+def _finite(model: nn.Module) -> bool:
+    """Are all weights numbers?"""
+    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
