@@ -46,19 +46,28 @@ def expand(sweep: object) -> list[RunSpec]:
     Raises:
         SpecError: not a sweep, or one of its specs is wrong.
     """
-    if not isinstance(sweep, dict) or set(sweep) - {"base", "vary"} or not isinstance(sweep.get("vary", {}), dict):
+    if (
+        not isinstance(sweep, dict)
+        or set(sweep) - {"base", "vary"}
+        or not all(isinstance(part, dict) for part in sweep.values())
+    ):
         raise SpecError('A sweep is {"base": SPEC, "vary": {"dotted.path": [values, ...]}}.')
-    vary: dict[str, Any] = sweep.get("vary", {})
+    base, vary = sweep.get("base", {}), sweep.get("vary", {})
     for path, values in vary.items():
         if not isinstance(values, list) or not values:
             raise SpecError(f"vary.{path}: give a list with at least one value.")
     specs = []
     for values in itertools.product(*vary.values()):
-        value = json.loads(json.dumps(sweep.get("base", {})))
+        # Copies: a later path may reach into what an earlier one put there.
+        value = _copy(base)
         for path, item in zip(vary, values, strict=True):
-            _put(value, path.split("."), item)
+            _put(value, path.split("."), _copy(item))
         specs.append(RunSpec.parse(value))
     return specs
+
+
+def _copy(value: object) -> Any:
+    return json.loads(json.dumps(value))
 
 
 def _put(target: Any, path: list[str], value: object) -> None:
@@ -76,6 +85,8 @@ def _read(path: Path) -> object:
         raise SpecError(f"cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise SpecError(f"is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise SpecError("is nested too deeply.") from error
 
 
 def _run(specs: list[RunSpec], folders: list[Path] | None) -> int:

@@ -23,6 +23,10 @@ from mtl_core.schema import Schema
 class SpecError(ValueError):
     """A spec that cannot be run. The message is one line that names the field, the problem and the choices."""
 
+    def __init__(self, message: str) -> None:
+        # Names and values come from whoever wrote the spec: no line break and no control character gets through.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
 
 class _Nested(ValueError):
     """Carries the errors of a part's options up through the spec that holds them."""
@@ -206,9 +210,7 @@ def fingerprint(value: object) -> str:
 
 def describe(error: ValidationError) -> str:
     """All problems of a `RunSpec`'s validation error in one line: `path: what is wrong, and what would be right`."""
-    line = " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
-    # Names and values come from whoever wrote the spec: no line break and no control character gets through.
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
 
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...]) -> list[str]:
