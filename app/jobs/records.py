@@ -18,7 +18,7 @@ class RunRecord:
 
     id: str
     state: State
-    #: The whole spec, every option written out.
+    #: The whole spec, every option written out. Records share it: copy before changing.
     spec: dict[str, Any]
     #: `RunSpec.key`: equal for equal specs.
     spec_key: str

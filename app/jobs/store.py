@@ -99,14 +99,14 @@ class RunStore:
     def get(self, run_id: str) -> RunRecord | None:
         """The run, or None if there is none."""
         with self._reading() as session:
-            row = session.execute(_records().where(Run.id == run_id)).one_or_none()
-            return RunRecord(**row._mapping) if row else None
+            row = session.execute(_RECORDS.where(Run.id == run_id)).one_or_none()
+            return RunRecord(*row) if row else None
 
     def runs(self, limit: int = 1000) -> list[RunRecord]:
         """The runs, newest first, in one query and without their events."""
-        newest = _records().order_by(Run.created_at.desc(), Run.place.desc()).limit(limit)
+        newest = _RECORDS.order_by(Run.created_at.desc(), Run.place.desc()).limit(limit)
         with self._reading() as session:
-            return [RunRecord(**row._mapping) for row in session.execute(newest)]
+            return [RunRecord(*row) for row in session.execute(newest)]
 
     def events(self, run_id: str, after_seq: int = 0, kinds: Sequence[str] | None = None) -> list[EventRecord]:
         """Stored events in order: started, epoch, finished, failed; none for an unknown run.
@@ -160,13 +160,14 @@ class RunStore:
     # What workers do
 
     def claim(self, worker_id: str) -> RunRecord | None:
-        """Take the next run of the queue; no two workers get the same one."""
+        """Take the next run of the queue; no two workers get the same one, and one that is given up gets none."""
         queue = select(Run.id).where(Run.state == "queued").order_by(Run.place, Run.id).limit(1)
         with self._reading() as session:  # an idle worker asks often and must not hold up writers
             if session.scalar(queue) is None:
                 return None
         with self._writing() as session:
-            while (run_id := session.scalar(queue)) is not None:
+            # The run of a worker that is not registered would at once be taken for an orphan.
+            while session.get(Worker, worker_id) and (run_id := session.scalar(queue)) is not None:
                 take = update(Run).where(Run.id == run_id, Run.state == "queued")
                 values = {"state": "running", "worker_id": worker_id, "attempts": Run.attempts + 1}
                 if _rows(session, take.values(**values, updated_at=time.time())):
@@ -257,9 +258,10 @@ class RunStore:
                 taken.append(run_id)
             except NotOwner:
                 continue  # somebody else was quicker
-        if dead:
-            with self._writing() as session:
-                session.execute(delete(Worker).where(Worker.id.in_(dead)))
+        for worker in (worker for worker in workers if worker.id in dead):
+            with self._writing() as session:  # unless it beat again meanwhile
+                same = Worker.id == worker.id, Worker.heartbeat_at == worker.heartbeat_at
+                session.execute(delete(Worker).where(*same))
         return taken
 
     # Within
@@ -294,7 +296,7 @@ class RunStore:
 
     @staticmethod
     def _one(session: Session, run_id: str) -> RunRecord:
-        return RunRecord(**session.execute(_records().where(Run.id == run_id)).one()._mapping)
+        return RunRecord(*session.execute(_RECORDS.where(Run.id == run_id)).one())
 
     @staticmethod
     def _new_id(session: Session) -> str:
@@ -311,13 +313,18 @@ def _records() -> Select[Any]:
     ahead = aliased(Run)
     before = select(func.count()).where(ahead.state == "queued", ahead.place <= Run.place)
     position = case((Run.state == "queued", before.correlate(Run).scalar_subquery())).label("queue_position")
-    names = (field.name for field in fields(RunRecord) if field.name != "queue_position")
-    return select(*(getattr(Run, name) for name in names), position).where(~Run.deleted)
+    names = [field.name for field in fields(RunRecord)]
+    columns = [position if name == "queue_position" else getattr(Run, name) for name in names]
+    return select(*columns).where(~Run.deleted)
+
+
+#: Columns in the order of RunRecord's fields. Built once: it costs more than the answer for one run.
+_RECORDS = _records()
 
 
 def _workers(session: Session) -> list[WorkerRecord]:
     columns = (getattr(Worker, field.name) for field in fields(WorkerRecord))
-    return [WorkerRecord(**row._mapping) for row in session.execute(select(*columns))]
+    return [WorkerRecord(*row) for row in session.execute(select(*columns))]
 
 
 def _rows(session: Session, statement: Update | Delete) -> int:

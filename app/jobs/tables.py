@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Double, Engine, ForeignKey, Index, create_engine, event, inspect
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Dialect,
+    Double,
+    Engine,
+    ForeignKey,
+    Index,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+    inspect,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -20,6 +35,27 @@ BUSY_SECONDS = 10.0
 
 class StoreError(RuntimeError):
     """The run store cannot be used. The message is one sentence that says what to do."""
+
+
+class SharedJson(TypeDecorator[dict[str, Any]]):
+    """JSON that many rows or many readings have in common; equal texts are the same object, not to be changed."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
+        """To text."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
+        """From text. Listing some hundred runs, as pages do all the time, would else be mostly this."""
+        return None if value is None else _parse(value)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 class Base(DeclarativeBase):
@@ -35,7 +71,7 @@ class Run(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
-    spec: Mapped[dict[str, Any]]
+    spec: Mapped[dict[str, Any]] = mapped_column(SharedJson)
     spec_key: Mapped[str] = mapped_column(index=True)
     created_at: Mapped[float] = mapped_column(index=True)
     started_at: Mapped[float | None]
@@ -52,7 +88,7 @@ class Run(Base):
     device: Mapped[str | None]
     train_seconds: Mapped[float] = mapped_column(default=0.0)
     best_epoch: Mapped[int | None]
-    metrics_test: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    metrics_test: Mapped[dict[str, Any] | None] = mapped_column(SharedJson)
     message: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     #: Who holds the run; nobody else may write to it.

@@ -63,8 +63,7 @@ class Worker:
         self._store.register_worker(self.id, self._slot)
         self._heart.start()
         try:
-            train = _load_torch(settings.workers())
-            self._take_runs(train)
+            self._take_runs(_warm_up(settings.workers()))
         finally:
             self._over.set()
             self._heart.join()
@@ -194,11 +193,11 @@ def _log_to(path: Path) -> None:
     faulthandler.enable()
 
 
-def _load_torch(workers: int) -> Train:
-    """Import what takes seconds: before the first run needs it, and only where this worker got a slot."""
-    import torch  # noqa: PLC0415
+def _warm_up(workers: int) -> Train:
+    """Load what takes seconds: before the first run needs it, and only where this worker got a slot."""
+    import torch
 
-    from mtl_core.train import train  # noqa: PLC0415
+    from mtl_core.train import train
 
     if hasattr(os, "nice"):
         os.nice(5)  # pages come first
@@ -206,6 +205,13 @@ def _load_torch(workers: int) -> Train:
         # A core stays free for the pages. With a thread on every core, each small operation waits until all of them
         # are scheduled: beside one busy process that was measured a hundred times slower.
         torch.set_num_threads(max(1, ((os.cpu_count() or 1) - 1) // workers))
+    try:
+        # Data libraries and the device are loaded at their first use.
+        tiny = {"data": {"name": "conflict", "options": {"rows": 500}}, "training": {"epochs": 1}}
+        for _ in train([RunSpec.parse(tiny)]):
+            pass
+    except Exception:
+        log.exception("warming up failed")  # if it matters, the first run will say so to its owner
     return train
 
 

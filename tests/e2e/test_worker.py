@@ -19,6 +19,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from app.jobs import liveness
 from app.jobs.executor import LocalExecutor
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
@@ -165,7 +166,7 @@ def test_a_run_is_trained_to_the_end(store: RunStore, executor: LocalExecutor, t
 def test_a_killed_worker_is_replaced_and_the_run_goes_on_bit_for_bit(
     store: RunStore, executor: LocalExecutor, tmp_path: Path
 ) -> None:
-    spec = conflict(rows=5000, epochs=25, batch_size=32)
+    spec = conflict(rows=5000, epochs=40, batch_size=32)
     executor.start_supervisor()
     run, _ = store.submit(spec)
     for epoch in (3, 9):  # twice, at whatever step it is just then
@@ -177,11 +178,33 @@ def test_a_killed_worker_is_replaced_and_the_run_goes_on_bit_for_bit(
     assert (run.state, run.message) == ("finished", None)
     assert run.resumed_from >= 8
     stored = store.events(run.id)
-    assert [entry.kind for entry in stored] == ["started", *["epoch"] * 25, "finished"]
-    assert [entry.epoch for entry in stored[1:-1]] == list(range(1, 26))
+    assert [entry.kind for entry in stored] == ["started", *["epoch"] * 40, "finished"]
+    assert [entry.epoch for entry in stored[1:-1]] == list(range(1, 41))
     expected = [event for event in events_by_train(spec, tmp_path / "plain") if event["event"] != "checkpoint"]
     assert [numbers(entry.payload) for entry in stored[1:]] == [numbers(event) for event in expected[1:]]
     assert (store.folder(run.id) / WEIGHTS).read_bytes() == (tmp_path / "plain" / WEIGHTS).read_bytes()
+
+
+def test_a_worker_that_was_frozen_lets_go_of_its_run(
+    store: RunStore, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "SILENCE_SECONDS", 1.5)  # for the supervisor, which lives in this process
+    run, _ = store.submit(endless())
+    executor.ensure_worker()
+    wait_for_epoch(store, run.id, 2)
+    (worker,) = worker_processes(store.home)
+    worker.suspend()
+    executor.start_supervisor()
+    wait_for(lambda: read(store, run.id).state == "queued")
+    assert store.workers() == []
+    worker.resume()
+    done = read(store, run.id).epoch
+    wait_for_epoch(store, run.id, done + 3)
+    # It noticed, registered again and went on from the checkpoint like any other.
+    assert worker_processes(store.home) == [worker]
+    told = [entry.epoch for entry in store.events(run.id, kinds=["epoch"])]
+    assert told == list(range(1, len(told) + 1))
+    assert "Letting go." in (store.home / "worker.log").read_text()
 
 
 def test_a_run_outlives_the_process_that_asked_for_it(store: RunStore) -> None:

@@ -71,6 +71,12 @@ def queue_up(store: RunStore, count: int) -> list[str]:
     return [store.submit(small(seed))[0].id for seed in range(count)]
 
 
+def take(store: RunStore, worker_id: str) -> RunRecord | None:
+    """Register and claim, as a worker does."""
+    store.register_worker(worker_id, 0)
+    return store.claim(worker_id)
+
+
 def must(run: RunRecord | None) -> RunRecord:
     assert run is not None
     return run
@@ -108,7 +114,7 @@ def test_a_submitted_run_can_be_read_back(store: RunStore) -> None:
 def test_an_equal_spec_is_answered_with_the_run_there_is(store: RunStore, story: list[Told]) -> None:
     run, _ = store.submit(small())
     assert store.submit(small()) == (run, False)
-    store.claim("w")
+    take(store, "w")
     assert store.submit(small())[0].state == "running"
     store.request_stop(run.id)
     assert store.submit(small())[0].state == "stopping"
@@ -128,10 +134,10 @@ def test_runs_that_came_to_nothing_are_not_reused(store: RunStore, end: str) -> 
     if end == "stopped":
         store.request_stop(run.id)
     elif end == "failed":
-        store.claim("w")
+        take(store, "w")
         store.append(run.id, "w", Failed(run=0, message="No."))
     else:
-        store.claim("w")
+        take(store, "w")
         store.delete(run.id)  # in a worker's hands: marked
     other, created = store.submit(small())
     assert created
@@ -157,7 +163,7 @@ def test_unknown_ids(store: RunStore) -> None:
 
 def test_300_runs_are_listed_newest_first_in_one_query(store: RunStore) -> None:
     ids = queue_up(store, 300)
-    store.claim("w")
+    take(store, "w")
     statements: list[str] = []
 
     def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -183,10 +189,10 @@ def test_300_runs_are_listed_newest_first_in_one_query(store: RunStore) -> None:
 def test_runs_are_claimed_in_order_and_once(store: RunStore) -> None:
     ids = queue_up(store, 3)
     store.request_stop(ids[1])
-    claimed = [store.claim("a"), store.claim("b")]
+    claimed = [take(store, "a"), take(store, "b")]
     assert [must(run).id for run in claimed] == [ids[0], ids[2]]
     assert all(must(run).state == "running" for run in claimed)
-    assert store.claim("a") is None
+    assert take(store, "a") is None
 
 
 def test_threads_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> None:
@@ -195,6 +201,7 @@ def test_threads_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> No
 
     def drain(number: int) -> list[str]:
         mine = []
+        store.register_worker(f"w{number}", number)
         while (run := stores[number % 4].claim(f"w{number}")) is not None:
             mine.append(run.id)
         return mine
@@ -209,7 +216,8 @@ def test_threads_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> No
 def test_processes_never_claim_the_same_run(tmp_path: Path, store: RunStore) -> None:
     ids = queue_up(store, 30)
     code = (
-        "import os, sys; from app.jobs.store import RunStore; store = RunStore()\n"
+        "import os, sys; from app.jobs.store import RunStore\n"
+        "store = RunStore(); store.register_worker(str(os.getpid()), 0)\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "while (run := store.claim(str(os.getpid()))) is not None: print(run.id)"
     )
@@ -265,7 +273,7 @@ def test_a_stopped_run_goes_to_the_end_of_the_queue_and_on(store: RunStore) -> N
     assert must(store.request_stop(first)).state == "stopped"
     run = must(store.resume(first))
     assert (run.state, run.queue_position, run.finished_at) == ("queued", 2, None)
-    assert must(store.claim("w")).id == second
+    assert must(take(store, "w")).id == second
     # Those that are not stopped are left alone.
     assert must(store.resume(second)).state == "running"
 
@@ -275,7 +283,7 @@ def test_a_stopped_run_goes_to_the_end_of_the_queue_and_on(store: RunStore) -> N
 
 def test_a_run_from_claim_to_end(store: RunStore, story: list[Told]) -> None:
     (run_id,) = queue_up(store, 1)
-    store.claim("w")
+    take(store, "w")
     for told in story:
         assert store.append(run_id, "w", told) is False
     run = must(store.get(run_id))
@@ -298,7 +306,7 @@ def test_a_run_from_claim_to_end(store: RunStore, story: list[Told]) -> None:
 
 def test_progress_and_the_time_left(store: RunStore, story: list[Told]) -> None:
     (run_id,) = queue_up(store, 1)
-    store.claim("w")
+    take(store, "w")
     assert must(store.get(run_id)).seconds_left is None
     store.append(run_id, "w", story[0])
     store.append(run_id, "w", story[1])
@@ -318,7 +326,7 @@ def test_only_the_owner_writes(store: RunStore, story: list[Told]) -> None:
     (run_id,) = queue_up(store, 1)
     with pytest.raises(NotOwner):
         store.append(run_id, "w", story[0])
-    store.claim("w")
+    take(store, "w")
     step = Step(run=0, epoch=1, step=1, steps=2, samples_per_second=1.0)
     for write in (
         lambda: store.append(run_id, "other", story[0]),
@@ -337,12 +345,12 @@ def test_only_the_owner_writes(store: RunStore, story: list[Told]) -> None:
 @pytest.mark.parametrize("checkpoint", [0, 1, 2, 3])
 def test_a_resumed_run_tells_each_epoch_once(store: RunStore, story: list[Told], checkpoint: int) -> None:
     (run_id,) = queue_up(store, 1)
-    store.claim("a")
+    take(store, "a")
     for told in story[:4]:  # epoch 3 is told, and its checkpoint was perhaps not written any more
         store.append(run_id, "a", told)
     before = [entry.seq for entry in store.events(run_id)]
     store.release(run_id, "a", "queued")
-    store.claim("b")
+    take(store, "b")
     store.append(run_id, "b", started_again(story, checkpoint))
     assert epochs_of(store, run_id) == list(range(1, checkpoint + 1))
     run = must(store.get(run_id))
@@ -362,13 +370,13 @@ def test_a_resumed_run_tells_each_epoch_once(store: RunStore, story: list[Told],
 
 def test_a_failed_run_can_be_tried_again(store: RunStore, story: list[Told]) -> None:
     (run_id,) = queue_up(store, 1)
-    store.claim("w")
+    take(store, "w")
     store.append(run_id, "w", story[0])
     store.append(run_id, "w", Failed(run=0, message="The device ran out of memory."))
     run = must(store.get(run_id))
     assert (run.state, run.message) == ("failed", "The device ran out of memory.")
     assert must(store.resume(run_id)).message is None
-    store.claim("w")
+    take(store, "w")
     store.append(run_id, "w", started_again(story, 0))
     assert [entry.kind for entry in store.events(run_id)] == ["started"]
 
@@ -378,7 +386,7 @@ def test_a_failed_run_can_be_tried_again(store: RunStore, story: list[Told]) -> 
 
 def test_stop_of_a_running_run_waits_for_the_worker(store: RunStore) -> None:
     (run_id,) = queue_up(store, 1)
-    store.claim("w")
+    take(store, "w")
     assert must(store.request_stop(run_id)).state == "stopping"
     store.release(run_id, "w", "queued")  # the worker leaves and knows nothing yet: the wish to stop counts
     run = must(store.get(run_id))
@@ -388,7 +396,7 @@ def test_stop_of_a_running_run_waits_for_the_worker(store: RunStore) -> None:
 
 def test_delete_removes_rows_and_folder(store: RunStore, story: list[Told]) -> None:
     run_id, kept = queue_up(store, 2)
-    store.claim("w")
+    take(store, "w")
     for told in story:
         store.append(run_id, "w", told)
     store.folder(run_id).mkdir(parents=True)
@@ -443,8 +451,8 @@ def test_the_run_of_a_dead_worker_keeps_its_place(
     with pytest.raises(NotOwner):
         store.append(first, "dead", story[1])
     assert must(store.get(first)).queue_position == 1
-    assert must(store.claim("w")).id == first
-    assert must(store.claim("w")).id == second
+    assert must(take(store, "w")).id == first
+    assert must(take(store, "w")).id == second
 
 
 def test_a_living_worker_keeps_its_run(store: RunStore) -> None:
@@ -514,7 +522,10 @@ def test_a_worker_that_cannot_be_seen_is_judged_by_its_heartbeat(
     while store.reclaim_orphans() != [run_id]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    # Given up, it gets nothing more until it registers again.
     assert store.beat("far") is False
+    assert store.claim("far") is None
+    assert must(take(store, "far")).id == run_id
 
 
 # A store that cannot be used
