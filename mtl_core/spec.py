@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -178,10 +178,12 @@ class RunSpec(BaseModel):
                     f"the shared ones: set embedding_sharing to 'shared'."
                 )
 
-        for where, check in (
-            ("balancer.options", lambda: cast(BalancerOptions, self.balancer.part).check(tasks)),
-            ("model.trunk.options", wire),
-        ):
+        balancer = cast(BalancerOptions, self.balancer.part)
+        checks: dict[str, Callable[[], None]] = {
+            "balancer.options": lambda: balancer.check(tasks),
+            "model.trunk.options": wire,
+        }
+        for where, check in checks.items():
             try:
                 check()
             except ValueError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -106,121 +106,155 @@ def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float
     data = load(spec.data, spec.seed)
     tasks, names = data.schema.tasks, data.schema.task_names
     train_rows, valid_rows = _to_device(data.train, device), _to_device(data.valid, device)
-
-    model = build_model(spec, data).to(device)
-    optimizer = _optimizer(model, spec.training)
-    balancer = cast(BalancerOptions, spec.balancer.part).build(names)
-    balance = balancer.initial_state(device)
-    best: dict[str, Any] = {"score": None, "epoch": 0, "weights": None}
-    done, seconds = 0, 0.0
-    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
-
+    member = _Member(spec, data, device)
     saved = checkpoints.load_checkpoint(folder) if folder else None
     if saved is not None:
         if saved["key"] != spec.key:
             raise TrainingFailed(f"The checkpoint in {folder} belongs to another spec: use an empty folder.")
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        balance = {name: tensor.to(device) for name, tensor in saved["balancer"].items()}
-        best, done, seconds = saved["best"], saved["epoch"], saved["seconds"]
+        member.restore(saved, device)
+    yield _started(run, spec, data, member, device)
 
-    rows, batch = len(data.train), spec.training.batch_size
-    steps = -(-rows // batch)
-    inside = data.train.mask.sum(0).clip(min=1)
-    yield Started(
-        run=run,
-        spec=spec.to_json(),
-        tasks=list(names),
-        wiring=trunk.wire(names, encoder.streams(len(names), trunk.separate_embeddings)),
-        parameters=model.parameter_count(),
-        device=str(device),
-        rows={"train": rows, "valid": len(data.valid), "test": len(data.test)},
-        steps=steps,
-        label_rates=dict(zip(names, (data.train.labels.sum(0) / inside).tolist(), strict=True)),
-        notes=list(data.notes),
-        resumed_from=done,
-    )
-
-    for epoch in range(done + 1, spec.training.epochs + 1):
-        model.train()
-        order = _batch_order(spec.seed, epoch, rows).to(device)
-        loss_sum = torch.zeros(len(tasks), device=device)
-        row_count = torch.zeros(len(tasks), device=device)
-        epoch_seconds, last_sign = 0.0, time.perf_counter()
-        resumed = time.perf_counter()
-        for step in range(steps):
-            index = order[step * batch : (step + 1) * batch]
-            labels, mask = train_rows.labels[index], train_rows.mask[index]
-            losses = task_losses(model(train_rows.numeric[index], train_rows.ids[index]).logits, labels, mask, tasks)
-            weights, balance = balancer.weights(losses.detach(), None, balance)
-            optimizer.zero_grad(set_to_none=True)
-            (weights * losses).sum(-1).backward()
-            optimizer.step()
-            counts = mask.sum(0)
-            loss_sum += losses.detach() * counts
-            row_count += counts
-            now = time.perf_counter()
-            if now - last_sign >= step_seconds and step + 1 < steps:
-                epoch_seconds += now - resumed
-                rate = min((step + 1) * batch, rows) / max(epoch_seconds, 1e-9)
-                yield Step(run=run, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
-                last_sign = resumed = time.perf_counter()
-        mean_losses = (loss_sum / row_count.clamp(min=1)).tolist()  # the epoch's one wait for the device
-        epoch_seconds += time.perf_counter() - resumed
-        seconds += epoch_seconds
-
-        metrics = evaluate(model, valid_rows, data)
-        gates, _ = _probe(model, valid_rows)
+    for epoch in range(member.epoch + 1, spec.training.epochs + 1):
+        losses, weights, seconds = yield from _one_epoch(run, epoch, member, train_rows, step_seconds)
+        metrics = evaluate(member.model, valid_rows, data)
+        gates, _ = _probe(member.model, valid_rows)
         # The weights too: the step after the last loss may be the one that ruins them.
-        entropies = [gate.entropy for gate in gates.values()]
-        if not all(map(math.isfinite, (*mean_losses, *entropies))) or not _finite(model):
+        if not all(map(math.isfinite, (*losses, *(g.entropy for g in gates.values())))) or not _finite(member.model):
             raise TrainingFailed(f"The loss is no longer a number in epoch {epoch}: lower the learning rate.")
         yield Epoch(
             run=run,
             epoch=epoch,
-            train_seconds=epoch_seconds,
-            samples_per_second=rows / max(epoch_seconds, 1e-9),
-            losses=dict(zip(names, mean_losses, strict=True)),
-            weights=dict(zip(names, weights.tolist(), strict=True)),
+            train_seconds=seconds,
+            samples_per_second=len(data.train) / max(seconds, 1e-9),
+            losses=dict(zip(names, losses, strict=True)),
+            weights=dict(zip(names, weights, strict=True)),
             metrics={"valid": metrics},
             gates=gates,
         )
-        score = selection_score(metrics, tasks)
-        better = score is not None and (best["score"] is None or score > best["score"])
-        if spec.training.selection == "last" or better or best["weights"] is None:
-            best = {"score": score, "epoch": epoch, "weights": _copy(model.state_dict())}
+        member.done(epoch, seconds, selection_score(metrics, tasks))
         if folder:
-            state = {
-                "key": spec.key,
-                "epoch": epoch,
-                "seconds": seconds,
-                "model": _copy(model.state_dict()),
-                "optimizer": optimizer.state_dict(),
-                "balancer": _copy(balance),
-                "best": best,
-            }
-            checkpoints.save_checkpoint(folder, state)
+            checkpoints.save_checkpoint(folder, member.state())
             yield Checkpoint(run=run, epoch=epoch)
 
-    model.load_state_dict(best["weights"])
-    gates, gate_weights = _probe(model, valid_rows)
-    test = {
-        "valid": evaluate(model, valid_rows, data),
-        "test": evaluate(model, _to_device(data.test, device), data),
+    best_weights = member.best["weights"]
+    member.model.load_state_dict(best_weights)
+    gates, gate_weights = _probe(member.model, valid_rows)
+    scores = {
+        "valid": evaluate(member.model, valid_rows, data),
+        "test": evaluate(member.model, _to_device(data.test, device), data),
     }
     if folder:
-        checkpoints.save_weights(folder, best["weights"])
+        checkpoints.save_weights(folder, best_weights)
         checkpoints.save_gates(folder, gate_weights)
     yield Finished(
         run=run,
         epoch=spec.training.epochs,
-        best_epoch=best["epoch"],
-        metrics=test,
+        best_epoch=member.best["epoch"],
+        metrics=scores,
         gates=gates,
-        parameters=model.parameter_count(),
+        parameters=member.model.parameter_count(),
         device=str(device),
-        train_seconds=seconds,
+        train_seconds=member.seconds,
     )
+
+
+def _started(run: int, spec: RunSpec, data: Encoded, member: _Member, device: torch.device) -> Started:
+    names, train = data.schema.task_names, data.train
+    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
+    rates = (train.labels.sum(0) / train.mask.sum(0).clip(min=1)).tolist()
+    return Started(
+        run=run,
+        spec=spec.to_json(),
+        tasks=list(names),
+        wiring=trunk.wire(names, encoder.streams(len(names), trunk.separate_embeddings)),
+        parameters=member.model.parameter_count(),
+        device=str(device),
+        rows={"train": len(train), "valid": len(data.valid), "test": len(data.test)},
+        steps=-(-len(train) // spec.training.batch_size),
+        label_rates=dict(zip(names, rates, strict=True)),
+        notes=list(data.notes),
+        resumed_from=member.epoch,
+    )
+
+
+class _Member:
+    """What changes while a run trains, and what a checkpoint therefore holds."""
+
+    def __init__(self, spec: RunSpec, data: Encoded, device: torch.device) -> None:
+        self.spec = spec
+        self.tasks = data.schema.tasks
+        self.model = build_model(spec, data).to(device)
+        self.optimizer = _optimizer(self.model, spec.training)
+        self.balancer = cast(BalancerOptions, spec.balancer.part).build(data.schema.task_names)
+        self.balance = self.balancer.initial_state(device)
+        #: Epochs done, and seconds spent in their steps.
+        self.epoch, self.seconds = 0, 0.0
+        #: The epoch that will be tested.
+        self.best: dict[str, Any] = {"score": None, "epoch": 0, "weights": None}
+
+    def step(self, rows: Split) -> tuple[Tensor, Tensor]:
+        """One optimiser step on these rows; the detached losses [K] and the loss weights [K]."""
+        losses = task_losses(self.model(rows.numeric, rows.ids).logits, rows.labels, rows.mask, self.tasks)
+        weights, self.balance = self.balancer.weights(losses.detach(), None, self.balance)
+        self.optimizer.zero_grad(set_to_none=True)
+        (weights * losses).sum(-1).backward()
+        self.optimizer.step()
+        return losses.detach(), weights
+
+    def done(self, epoch: int, seconds: float, score: float | None) -> None:
+        """Count an epoch, and keep its weights if it is the one to be tested so far."""
+        self.epoch, self.seconds = epoch, self.seconds + seconds
+        better = score is not None and (self.best["score"] is None or score > self.best["score"])
+        if self.spec.training.selection == "last" or better or self.best["weights"] is None:
+            self.best = {"score": score, "epoch": epoch, "weights": _copy(self.model.state_dict())}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on. No random state: each epoch's order follows from the seed."""
+        return {
+            "key": self.spec.key,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "model": _copy(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "balancer": _copy(self.balance),
+            "best": self.best,
+        }
+
+    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
+        """Take up a state of the same spec."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.balance = {name: tensor.to(device) for name, tensor in saved["balancer"].items()}
+        self.best, self.epoch, self.seconds = saved["best"], saved["epoch"], saved["seconds"]
+
+
+def _one_epoch(
+    run: int, epoch: int, member: _Member, rows: Split, step_seconds: float
+) -> Generator[Step, None, tuple[list[float], list[float], float]]:
+    """Every training row once. Returns mean losses and last weights per task, and the seconds spent in steps."""
+    member.model.train()
+    count, batch = len(rows.labels), member.spec.training.batch_size
+    steps = -(-count // batch)
+    order = _batch_order(member.spec.seed, epoch, count).to(rows.labels.device)
+    loss_sum = torch.zeros(len(member.tasks), device=rows.labels.device)
+    row_count = torch.zeros_like(loss_sum)
+    weights = loss_sum
+    seconds, resumed = 0.0, time.perf_counter()
+    for step in range(steps):
+        index = order[step * batch : (step + 1) * batch]
+        taken = Split(*(column[index] for column in rows))
+        losses, weights = member.step(taken)
+        inside = taken.mask.sum(0)
+        loss_sum += losses * inside
+        row_count += inside
+        now = time.perf_counter()
+        if now - resumed >= step_seconds and step + 1 < steps:
+            seconds += now - resumed
+            rate = min((step + 1) * batch, count) / max(seconds, 1e-9)
+            yield Step(run=run, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
+            resumed = time.perf_counter()
+    means: list[float] = (loss_sum / row_count.clamp(min=1)).tolist()  # the epoch's one wait for the device
+    return means, weights.tolist(), seconds + time.perf_counter() - resumed
 
 
 def evaluate(model: Model, rows: Split, data: Encoded) -> dict[str, dict[str, float | None]]:
@@ -258,9 +292,7 @@ class _Scoring:
 
 
 def _to_device(arrays: Arrays, device: torch.device) -> Split:
-    return Split(
-        *(torch.from_numpy(a).to(device) for a in (arrays.numeric, arrays.ids, arrays.labels, arrays.mask))
-    )
+    return Split(*(torch.from_numpy(a).to(device) for a in (arrays.numeric, arrays.ids, arrays.labels, arrays.mask)))
 
 
 def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
@@ -271,7 +303,11 @@ def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
 
 def _optimizer(model: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": torch.optim.SGD,
+    }
     return kinds[training.optimizer](model.parameters(), **options)
 
 

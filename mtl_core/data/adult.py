@@ -67,8 +67,8 @@ BINS = 32
 class Adult(DatasetOptions):
     """48,842 people of the 1994 US census: is income above 50K, and was the person never married?
 
-    The published test file is the test set; `seed` draws a fifth of the training file for validation. `fnlwgt` (a survey
-    weight) and the two label columns are no inputs.
+    The published test file is the test set; `seed` draws a fifth of the training file for validation. `fnlwgt` (a
+    survey weight) and the two label columns are no inputs.
     """
 
     variant: Literal["standard", "hard"] = option(
@@ -110,16 +110,16 @@ class Adult(DatasetOptions):
     def preset(cls) -> dict[str, Any]:
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [64, 32]},
-            "shared_bottom": {"layers": [128, 64]},
-            "omoe": {"experts": 4, "expert_layers": [32]},
-            "mmoe": {"experts": 4, "expert_layers": [32]},
-            "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [32]},
-            "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [32]},
+            "shared_bottom": {"layers": [112, 64]},
+            "omoe": {"experts": 4, "expert_layers": [44]},
+            "mmoe": {"experts": 4, "expert_layers": [44]},
+            "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [44]},
+            "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [33]},
         }
         spec = {
             "data": {"name": "adult"},
             "model": {"trunk": {"name": "mmoe", "options": trunks["mmoe"]}, "towers": [16]},
-            "training": {"epochs": 10, "batch_size": 512, "learning_rate": 0.001},
+            "training": {"epochs": 10, "batch_size": 512, "learning_rate": 0.002},
         }
         return {"spec": spec, "trunks": trunks}
 
@@ -135,7 +135,9 @@ def _read(path: Path) -> pd.DataFrame:
         for name in NUMERIC:
             table[name] = table[name].astype("float32")
     except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not the Adult file that was expected: {error}. Remove it to have it fetched.") from error
+        raise DataError(
+            f"{path} is not the Adult file that was expected: {error}. Remove it to have it fetched."
+        ) from error
     table["income_over_50k"] = table["income"].str.rstrip(".").eq(">50K").astype("float32")
     table["never_married"] = table["marital_status"].eq("Never-married").astype("float32")
     return table.drop(columns=["fnlwgt", "income", "marital_status"])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FEATURES = 32
 HIDDEN_UNITS = 8
+#: Scale of the tanh units' inputs: large, so that they act as soft steps, which a narrow network cannot all follow.
+STEEPNESS = 5.0
 TASKS = ("A", "B")
 
 
@@ -31,9 +33,9 @@ class Conflict(DatasetOptions):
 
     relatedness: float = option(0.1, "Share of each task's score that is common to both (r)", ge=0, le=1)
     rows: int = option(24_000, "Rows in all: 60% train, 20% validation, 20% test", ge=500, le=1_000_000)
-    noise: float = option(0.3, "Standard deviation of label noise, in units of the score's", ge=0, le=10)
+    noise: float = option(0.0, "Standard deviation of label noise, in units of the score's", ge=0, le=10)
     rate_a: float = option(0.5, "Share of positives of task A", ge=0.01, le=0.99, advanced=True)
-    rate_b: float = option(0.17, "Share of positives of task B", ge=0.01, le=0.99, advanced=True)
+    rate_b: float = option(0.3, "Share of positives of task B", ge=0.01, le=0.99, advanced=True)
 
     def table_schema(self) -> Schema:
         return Schema(
@@ -75,9 +77,8 @@ class Conflict(DatasetOptions):
 
 def _tanh_network(rng: np.random.Generator, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Output of a random one-layer tanh network, scaled to mean 0 and variance 1 over the rows. [n]"""
-    w_in = rng.standard_normal((x.shape[1], HIDDEN_UNITS)) * (2 / np.sqrt(x.shape[1]))
-    w_out = rng.standard_normal(HIDDEN_UNITS)
-    out = np.tanh(x @ w_in + rng.standard_normal(HIDDEN_UNITS)) @ w_out
+    w_in = rng.standard_normal((x.shape[1], HIDDEN_UNITS)) * (STEEPNESS / np.sqrt(x.shape[1]))
+    out = np.tanh(x @ w_in) @ rng.standard_normal(HIDDEN_UNITS)
     return np.asarray((out - out.mean()) / out.std())
 
 

@@ -1,4 +1,4 @@
-"""Public data files: looked for in `SEESAW_DATA`, else downloaded once to a cache; checked against a hash either way."""
+"""Public data files: looked for in `SEESAW_DATA`, else downloaded once to a cache; their hash is checked."""
 
 from __future__ import annotations
 

@@ -136,7 +136,9 @@ class TableEncoder:
             values = table[task.label].to_numpy(np.float32)
             inside = values[mask[:, k]]
             if not np.isfinite(inside).all():
-                raise DataError(f"Label {task.label!r} is missing or infinite in rows of task {task.name}'s sample space.")
+                raise DataError(
+                    f"Label {task.label!r} is missing or infinite in rows of task {task.name}'s sample space."
+                )
             if task.kind == "binary" and not np.isin(inside, (0.0, 1.0)).all():
                 raise DataError(f"Label {task.label!r} of binary task {task.name} has values other than 0 and 1.")
             labels[:, k] = np.where(mask[:, k], values, 0.0)
@@ -152,7 +154,8 @@ def _index(values: pd.Series[Any]) -> pd.Index[Any]:
     """The values as an index, to be looked up all at once."""
     import pandas as pd
 
-    return pd.Index(values)
+    index: pd.Index[Any] = pd.Index(values)
+    return index
 
 
 def _fit_scaler(feature: Feature, known: NDArray[np.float64]) -> Any:

@@ -31,12 +31,11 @@ class EmbeddingEncoder(nn.Module):
         start = torch.cumsum(sizes, 0) - sizes
         offset_SC = start[None, :] + rows * torch.arange(streams)[:, None]
         self.register_buffer("offset", offset_SC, persistent=False)
+        self.table: nn.Parameter | None = None
         if rows:
             table = torch.empty(streams * rows, dim).normal_(0.0, INITIAL_STD, generator=generator)
             table[offset_SC.flatten()] = 0.0
             self.table = nn.Parameter(table)
-        else:
-            self.table = None
 
     def forward(self, numeric_BF: Tensor, ids_BC: Tensor) -> Tensor:
         """x_SBD."""

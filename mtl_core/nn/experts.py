@@ -44,7 +44,9 @@ class GatedExperts(nn.Module):
         self.experts = MLPBank(len(source), width, layers, generator)
         seen = torch.tensor(visible, dtype=torch.bool)
         if seen.shape != (len(selector), len(source)):
-            raise ValueError(f"visible is {tuple(seen.shape)}, expected {(len(selector), len(source))} (gates, experts)")
+            raise ValueError(
+                f"visible is {tuple(seen.shape)}, expected {(len(selector), len(source))} (gates, experts)"
+            )
         chooses = seen & (seen.sum(1, keepdim=True) > 1)
         pairs = int(chooses.sum())
         #: One row per (gate, visible expert), gate-major; the last dimension is the selector's columns.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -21,7 +22,7 @@ class MLPBank(nn.Module):
     ) -> None:
         super().__init__()
         sizes = (width, *layers)
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(itertools.pairwise(sizes))
         self.weights = nn.ParameterList(uniform((count, i, o), i, generator) for i, o in pairs)
         self.biases = nn.ParameterList(uniform((count, 1, o), i, generator) for i, o in pairs)
         self.last_linear = last_linear

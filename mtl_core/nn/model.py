@@ -39,9 +39,7 @@ class Model(nn.Module):
         streams = encoder.streams(len(task_names), trunk.separate_embeddings)
         self.encoder = encoder.build(numeric, vocabulary, streams, generator)
         self.trunk = trunk.build(task_names, streams, self.encoder.width, generator)
-        self.towers = MLPBank(
-            len(task_names), self.trunk.width, (*spec.towers, 1), generator, last_linear=True
-        )
+        self.towers = MLPBank(len(task_names), self.trunk.width, (*spec.towers, 1), generator, last_linear=True)
         self.head = cast(HeadOptions, spec.head.part).build(task_names)
 
     def forward(self, numeric_BF: Tensor, ids_BC: Tensor) -> Output:

@@ -28,9 +28,7 @@ class TrunkOptions(Options):
         """
         raise NotImplementedError
 
-    def build(
-        self, task_names: Sequence[str], streams: int, width: int, generator: torch.Generator
-    ) -> MixtureTrunk:
+    def build(self, task_names: Sequence[str], streams: int, width: int, generator: torch.Generator) -> MixtureTrunk:
         """The torch module that reads streams of `width` columns."""
         from mtl_core.nn.mixture import MixtureTrunk
 

@@ -18,7 +18,7 @@ class OMoE(TrunkOptions):
     expert_layers: Layers = option((64, 32), "Hidden layer widths of each expert", min_length=1)
 
     def wire(self, task_names: Sequence[str], streams: int) -> Wiring:
-        source = {None: input_stream(None, len(task_names), streams)}
+        source: dict[int | None, int] = {None: input_stream(None, len(task_names), streams)}
         gate = ("all tasks", None, range(self.experts))
         level = mixture([None] * self.experts, [gate], self.expert_layers, task_names, source)
         return Wiring(levels=(level,), outputs=(0,) * len(task_names))

@@ -17,6 +17,6 @@ class SharedBottom(TrunkOptions):
     layers: Layers = option((128, 64), "Hidden layer widths of the shared network", min_length=1)
 
     def wire(self, task_names: Sequence[str], streams: int) -> Wiring:
-        source = {None: input_stream(None, len(task_names), streams)}
+        source: dict[int | None, int] = {None: input_stream(None, len(task_names), streams)}
         level = mixture([None], [("all tasks", None, [0])], self.layers, task_names, source)
         return Wiring(levels=(level,), outputs=(0,) * len(task_names))

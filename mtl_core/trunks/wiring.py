@@ -9,6 +9,7 @@ or K + 1 (per task, then shared); a level gives one stream per gate.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -59,7 +60,7 @@ class Level(_Frozen):
     def parameters(self, width: int) -> int:
         """Trainable parameters when every input stream is `width` wide. A gate that sees one expert has none."""
         count, sizes = 0, (width, *self.layers)
-        for d_in, d_out in zip(sizes, sizes[1:], strict=False):
+        for d_in, d_out in itertools.pairwise(sizes):
             count += len(self.experts) * (d_in + 1) * d_out
         return count + sum(width * len(gate.sees) for gate in self.gates if len(gate.sees) > 1)
 

@@ -159,7 +159,7 @@ def test_a_file_that_is_not_json_is_exit_status_2(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Empty, cut off, YAML, no text at all, brackets without end, a number without end."""
-    from mtl_core.__main__ import main  # noqa: PLC0415
+    from mtl_core.__main__ import main
 
     (tmp_path / "spec.json").write_bytes(content)
     for command in ("train", "sweep"):

@@ -294,6 +294,17 @@ def test_every_tensor_moves_with_the_model(trunk: str, sharing: str) -> None:
 
 
 @pytest.mark.parametrize(("trunk", "sharing"), CASES)
+def test_every_tensor_is_a_parameter_or_a_buffer(trunk: str, sharing: str) -> None:
+    """None is kept as a plain attribute, or in a plain list or dict, where neither device nor optimiser finds it."""
+    for path, module in build(trunk, sharing=sharing).named_modules():
+        for name, value in vars(module).items():
+            if name in ("_parameters", "_buffers"):
+                continue
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+            assert not [item for item in items if isinstance(item, Tensor)], f"{path}.{name}"
+
+
+@pytest.mark.parametrize(("trunk", "sharing"), CASES)
 def test_functional_call_equals_the_module(trunk: str, sharing: str) -> None:
     """Weights passed in are the weights used, all of them."""
     model, other = build(trunk, sharing=sharing), build(trunk, seed=1, sharing=sharing)

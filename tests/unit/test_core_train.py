@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -307,6 +308,25 @@ def test_a_checkpoint_of_another_spec_is_not_gone_on_from(tmp_path: Path) -> Non
     assert [event.event for event in found] == ["failed"]
     assert str(tmp_path) in failure(found)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+class Shell:
+    """Unpickling it would run code."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path(self.path),)
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+
+# T25
+def test_a_checkpoint_can_run_no_code(tmp_path: Path) -> None:
+    """A file that somebody else put there is data or is refused."""
+    torch.save({"key": Shell(tmp_path / "ran")}, tmp_path / checkpoints.CHECKPOINT)
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoints.load_checkpoint(tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 # T20, T21, T17b

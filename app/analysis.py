@@ -1,0 +1,242 @@
+"""From runs to what the pages draw: curves, seesaw groups, missing yardsticks. No Streamlit, no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
+from app.charts.seesaw import SeesawGroup
+from app.jobs.records import RunRecord
+from app.library import History
+from mtl_core import comparison
+from mtl_core.comparison import paired_interval
+from mtl_core.registry import title
+from mtl_core.spec import RunSpec
+
+#: Gains are shown in thousandths.
+UNIT = 1000.0
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What a run can be compared by."""
+
+    spec: RunSpec
+    budget: str
+    variant: str
+    run: str
+    baseline: str
+
+
+@lru_cache(maxsize=4096)
+def _keys(spec_json: str) -> Keys:
+    spec = RunSpec.parse(json.loads(spec_json))
+    return Keys(
+        spec,
+        comparison.budget_key(spec),
+        comparison.variant_key(spec),
+        comparison.run_key(spec),
+        comparison.run_key(comparison.baseline_spec(spec)),
+    )
+
+
+def keys(record: RunRecord) -> Keys:
+    """The keys of a run; remembered, since pages ask for hundreds on every rerun."""
+    return _keys(json.dumps(record.spec, sort_keys=True))
+
+
+def metric_name(metrics: dict[str, float | None]) -> str:
+    """The metric by which a task with these metrics is judged."""
+    return "auc" if "auc" in metrics else "mse"
+
+
+def curve_rows(history: History, line: str, what: str = VALIDATION, with_test: bool = True) -> pd.DataFrame:
+    """Rows for `charts.curves.auc_curves`: one per epoch and task, and one per task for the test score."""
+    rows = []
+    for epoch in history.epochs:
+        for task, metrics in epoch.metrics["valid"].items():
+            rows.append((epoch.epoch, task, metrics[metric_name(metrics)], line, what))
+    if history.finished is not None and with_test:
+        for task, metrics in history.finished.metrics["test"].items():
+            rows.append((history.finished.best_epoch, task, metrics[metric_name(metrics)], line, TEST))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_yardstick(history: History, baseline: History | None, line: str) -> pd.DataFrame:
+    """Curve rows of a run, with its single-task yardstick where there is one."""
+    own = curve_rows(history, line)
+    if baseline is None or not baseline.epochs:
+        return own
+    dotted = curve_rows(baseline, "single task", YARDSTICK, with_test=False)
+    return pd.concat([own, dotted], ignore_index=True) if len(own) else dotted
+
+
+def find_baseline(record: RunRecord, records: Iterable[RunRecord]) -> RunRecord | None:
+    """The finished single-task run that this run is measured against, if there is one."""
+    wanted = keys(record).baseline
+    return next((r for r in records if r.state == "finished" and keys(r).run == wanted), None)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Runs that may be compared: same data, same training budget."""
+
+    key: str
+    label: str
+    records: tuple[RunRecord, ...]
+
+
+def budgets(records: Sequence[RunRecord]) -> list[Budget]:
+    """Finished runs by comparable budget, in the order in which the budgets first appear."""
+    grouped: dict[str, list[RunRecord]] = {}
+    for record in records:
+        if record.state == "finished":
+            grouped.setdefault(keys(record).budget, []).append(record)
+    return [Budget(key, budget_label(keys(group[0]).spec), tuple(group)) for key, group in grouped.items()]
+
+
+def budget_label(spec: RunSpec) -> str:
+    """Data and budget in one line, options that differ from the data set's own defaults named."""
+    part = spec.data.part
+    changed = [
+        f"{name} {value}" for name, value in part.model_dump().items() if value != type(part)().model_dump()[name]
+    ]
+    training = spec.training
+    pieces = [title("dataset", spec.data.name), *changed, f"{training.epochs} epochs", f"batch {training.batch_size}"]
+    return " · ".join([*pieces, f"learning rate {training.learning_rate:g}"])
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A finished run without its yardstick, and the spec that would give it one."""
+
+    record: RunRecord
+    baseline: RunSpec
+
+
+@dataclass(frozen=True)
+class Seesaw:
+    """The seesaw picture of one budget and two tasks."""
+
+    groups: tuple[SeesawGroup, ...]
+    parameters: dict[str, int]
+    baseline_parameters: int | None
+    missing: tuple[Missing, ...]
+
+
+def seesaw(budget: Budget, task_x: str, task_y: str) -> Seesaw:
+    """Gains of every model of the budget over single-task, paired by seed."""
+    by_run: dict[str, RunRecord] = {}
+    for record in budget.records:  # newest first: a run that was repeated counts once
+        by_run.setdefault(keys(record).run, record)
+    points: dict[str, list[tuple[int, float, float]]] = {}
+    first: dict[str, RunRecord] = {}
+    missing: dict[str, Missing] = {}
+    baselines: list[RunRecord] = []
+    for record in by_run.values():
+        known = keys(record)
+        if known.run == known.baseline:
+            baselines.append(record)
+            continue
+        yardstick = by_run.get(known.baseline)
+        if yardstick is None:
+            missing.setdefault(known.baseline, Missing(record, comparison.baseline_spec(known.spec)))
+            continue
+        gains = [_gain(record, yardstick, task, known.spec) for task in (task_x, task_y)]
+        if gains[0] is None or gains[1] is None:
+            continue
+        first.setdefault(known.variant, record)
+        points.setdefault(known.variant, []).append((known.spec.seed, gains[0], gains[1]))
+    labels = variant_labels([keys(first[variant]).spec for variant in points])
+    groups = []
+    for (variant, values), label in zip(points.items(), labels, strict=True):
+        seeds, x, y = zip(*sorted(values), strict=True)
+        groups.append(
+            SeesawGroup(
+                label, keys(first[variant]).spec.model.trunk.name, seeds, x, y, paired_interval(x), paired_interval(y)
+            )
+        )
+    return Seesaw(
+        groups=tuple(sorted(groups, key=lambda g: -(g.x_interval.mean + g.y_interval.mean))),
+        parameters={label: first[variant].parameters or 0 for label, variant in zip(labels, points, strict=True)},
+        baseline_parameters=baselines[0].parameters if baselines else None,
+        missing=tuple(missing.values()),
+    )
+
+
+def _gain(record: RunRecord, yardstick: RunRecord, task: str, spec: RunSpec) -> float | None:
+    if record.metrics_test is None or yardstick.metrics_test is None:
+        return None
+    kind = next(t.kind for t in spec.schema.tasks if t.name == task)
+    value = comparison.gain(record.metrics_test[task], yardstick.metrics_test[task], kind)
+    return None if value is None else value * UNIT
+
+
+def variant_labels(specs: Sequence[RunSpec]) -> list[str]:
+    """Short names that tell these models apart: the trunk's title, and the options in which same-named ones differ."""
+    flat = [_flat(spec) for spec in specs]
+    labels = []
+    for spec, own in zip(specs, flat, strict=True):
+        rivals = [o for s, o in zip(specs, flat, strict=True) if s.model.trunk.name == spec.model.trunk.name]
+        differing = [k for k in own if any(r.get(k) != own[k] for r in rivals)]
+        extra = ", ".join(f"{k.rsplit('.', 1)[-1].replace('_', ' ')} {short(own[k])}" for k in differing)
+        name = title("trunk", spec.model.trunk.name)
+        labels.append(f"{name} ({extra})" if extra else name)
+    return labels
+
+
+def short(value: object) -> str:
+    """An option's value as a reader writes it: 20:1, 64-32, on."""
+    if isinstance(value, list):
+        whole = all(isinstance(v, int) for v in value)
+        return ("-" if whole else ":").join(f"{v:g}" for v in value) if value else "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "equal"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _flat(spec: RunSpec) -> dict[str, object]:
+    value = spec.to_json()
+    result: dict[str, object] = {}
+
+    def walk(prefix: str, item: object) -> None:
+        if isinstance(item, dict):
+            for key, inner in item.items():
+                walk(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            result[prefix] = item
+
+    walk("", {"model": value["model"], "balancer": value["balancer"]})
+    result.pop("model.trunk.name", None)
+    return result
+
+
+def differences(specs: Sequence[RunSpec], names: Sequence[str]) -> pd.DataFrame:
+    """The fields in which these specs differ: one row per field, one named column per spec ("": no such field)."""
+    flat = []
+    for spec in specs:
+        value = spec.to_json()
+        own = {"model.trunk.name": title("trunk", spec.model.trunk.name), **_flat(spec)}
+        own |= {f"data.{k}": v for k, v in {"name": value["data"]["name"], **value["data"]["options"]}.items()}
+        own |= {f"training.{k}": v for k, v in value["training"].items()} | {"seed": value["seed"]}
+        flat.append(own)
+    rows = {}
+    for name in dict.fromkeys(name for own in flat for name in own):
+        values = [own.get(name, "") for own in flat]
+        if any(v != values[0] for v in values):
+            rows[_plain(name)] = ["" if v == "" else short(v) for v in values]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(names))
+
+
+def _plain(path: str) -> str:
+    words = path.replace(".options", "").replace("model.", "").split(".")
+    if words[-1] == "name":
+        words = words[:-1]
+    return " ".join(words).replace("_", " ")

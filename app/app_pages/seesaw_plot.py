@@ -1,0 +1,25 @@
+"""Gain against gain."""
+
+import streamlit as st
+
+from app import analysis, services
+from app.components.queue_view import queue_line
+from app.components.seesaw_view import draw
+
+library = services.library()
+queue_line()
+budgets = analysis.budgets(library.records())
+labels = {budget.key: budget.label for budget in budgets}
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    chosen = st.selectbox(
+        "Data and budget", list(labels), format_func=labels.__getitem__, key="budget", bind="query-params", width=520,
+        help="Only runs of the same data and the same training budget may be compared.",
+    )  # fmt: skip
+    budget = next(b for b in budgets if b.key == chosen)
+    tasks = list(analysis.keys(budget.records[0]).spec.schema.task_names)
+    if len(tasks) > 2:
+        task_x = st.selectbox("Across", tasks, key="x", bind="query-params", width=200)
+        task_y = st.selectbox("Up", tasks, index=1, key="y", bind="query-params", width=200)
+    else:
+        task_x, task_y = tasks[0], tasks[-1]
+draw(budget, task_x, task_y, key="seesaw")

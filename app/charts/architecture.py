@@ -1,0 +1,171 @@
+"""Who listens to whom: a trunk drawn from its wiring, link width = mean gate weight (Altair: it moves live)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from app.charts.order import drawing_order
+from app.charts.palette import LINE, SHARED, expert_colour, hue, pale, task_colours
+from mtl_core.trunks.wiring import Wiring
+
+WIDEST = 13.0
+CURVE_POINTS = 16
+
+
+def architecture(
+    wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None = None
+) -> alt.LayerChart | alt.FacetChart:
+    """The trunk from features (left) to towers (right).
+
+    Args:
+        wiring: the levels, experts and gates.
+        tasks: task names in order.
+        weights: gate key ("level 1 / A") -> mean weight per expert of its level. None: nothing trained yet, every
+            visible expert counts alike.
+    """
+    nodes, links = layout(wiring, tasks, weights)
+    columns = 2 * len(wiring.levels) + 2
+    x = alt.X("x:Q", scale=alt.Scale(domain=[-0.45, columns - 0.55]), axis=None)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
+    # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
+    stroke = alt.Color("colour:N", scale=None)
+    tooltip = [alt.Tooltip("about:N", title="what")]
+    lines = (
+        alt.Chart(links)
+        .mark_line(strokeCap="round")
+        .encode(
+            x,
+            y,
+            stroke,
+            detail="link:N",
+            order="t:Q",
+            strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+            opacity=alt.Opacity("opacity:Q", scale=None),
+            tooltip=tooltip,
+        )
+    )
+    boxes = (
+        alt.Chart(nodes)
+        .transform_filter(alt.datum.shape != "gate")
+        .mark_rect(cornerRadius=5, strokeWidth=1.5)
+        .encode(
+            # The same scale and no axis, as the other layers: Vega draws nothing at all where layers disagree.
+            x=alt.X("x0:Q", scale=alt.Scale(domain=[-0.45, columns - 0.55]), axis=None),
+            x2="x1:Q",
+            y=alt.Y("y0:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None),
+            y2="y1:Q",
+            fill=alt.Fill("fill:N", scale=None),
+            stroke=stroke,
+            tooltip=tooltip,
+        )
+    )
+    gates = (
+        alt.Chart(nodes)
+        .transform_filter(alt.datum.shape == "gate")
+        .mark_point(shape="circle", size=420, strokeWidth=2.4, filled=True, fillOpacity=1)
+        .encode(x, y, fill=alt.value("white"), stroke=stroke, tooltip=tooltip)
+    )
+    dark = (
+        alt.Chart(nodes)
+        .transform_filter(alt.datum.text_colour == "ink")
+        .mark_text(fontSize=13, fontWeight="bold", lineBreak="\n")
+        .encode(x, y, text="label:N", tooltip=tooltip)
+    )
+    coloured = (
+        alt.Chart(nodes)
+        .transform_filter(alt.datum.text_colour == "own")
+        .mark_text(fontSize=13, fontWeight="bold", lineBreak="\n")
+        .encode(x, y, text="label:N", color=stroke, tooltip=tooltip)
+    )
+    tallest = max(len(level.experts) for level in wiring.levels)
+    return alt.layer(lines, boxes, gates, dark, coloured).properties(height=max(260, 44 * tallest))
+
+
+def layout(
+    wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Positions of nodes and points of links, in drawing units: x by column, y in 0..1 from bottom to top."""
+    nodes: list[dict[str, object]] = []
+    links: list[dict[str, object]] = []
+    colours = task_colours(tasks)
+
+    def box(x: float, y: float, w: float, h: float, label: str, colour: str, fill: float, about: str, ink: str) -> None:
+        nodes.append(
+            {"x": x, "y": y, "x0": x - w, "x1": x + w, "y0": y - h, "y1": y + h, "label": label, "colour": colour}
+            | {"fill": pale(colour, fill), "about": about, "shape": "box", "text_colour": ink}
+        )
+
+    def link(
+        a: tuple[float, float], b: tuple[float, float], width: float, colour: str, opacity: float, about: str
+    ) -> None:
+        name = len(links) // CURVE_POINTS
+        for i in range(CURVE_POINTS):
+            t = i / (CURVE_POINTS - 1)
+            ease = (1 - math.cos(math.pi * t)) / 2  # leaves and arrives level, like a drawn wire
+            links.append(
+                {"x": a[0] + (b[0] - a[0]) * t, "y": a[1] + (b[1] - a[1]) * ease, "link": name, "t": i}
+                | {"width": width, "colour": colour, "opacity": opacity, "about": about}
+            )
+
+    box(0, 0.5, 0.28, 0.2, "features", LINE, 0.25, "the encoder's output, read by every expert of level 1", "ink")
+    streams: dict[int, tuple[float, float]] = {}
+    for number, level in enumerate(wiring.levels, start=1):
+        x_expert, x_gate = 2 * number - 1.0, 2 * number - 0.0
+        rank = {e: place for place, e in enumerate(drawing_order(level))}
+        spots = [1 - (rank[e] + 0.5) / len(rank) for e in range(len(rank))]
+        height = min(0.075, 0.36 / len(level.experts))
+        for expert, y in zip(level.experts, spots, strict=True):
+            whose = "shared" if expert.owner is None else f"private to {tasks[expert.owner]}"
+            box(
+                x_expert,
+                y,
+                0.3,
+                height,
+                expert.name,
+                expert_colour(expert.owner),
+                0.5,
+                f"expert {expert.name}: {whose}",
+                "ink",
+            )
+            start = streams.get(expert.source, (0.28, 0.5))
+            link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, f"what expert {expert.name} reads")
+        gate_spots = _spread_gates([g.owner for g in level.gates], len(tasks))
+        streams = {}
+        for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
+            colour = SHARED if gate.owner is None else hue(gate.owner)
+            mean = (weights or {}).get(f"level {number} / {gate.name}")
+            for e in gate.sees:
+                share = mean[e] if mean is not None else 1 / len(gate.sees)
+                about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"
+                if mean is None:
+                    about = f"{gate.name} may mix {level.experts[e].name}"
+                link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), max(0.6, WIDEST * share), colour, 0.75, about)
+            nodes.append(
+                {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
+                | {"fill": "#FFFFFF", "about": f"gate of {gate.name}", "shape": "gate", "text_colour": "none"}
+            )
+            streams[g] = (x_gate + 0.06, y)
+    x_tower = 2 * len(wiring.levels) + 1.0
+    for k, name in enumerate(tasks):
+        y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
+        link(streams[wiring.outputs[k]], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
+        box(x_tower, y, 0.3, 0.075, name.replace("_", "\n"), colours[name], 0.22, f"tower of {name}", "own")
+    return pd.DataFrame(nodes), pd.DataFrame(links)
+
+
+def _spread(count: int) -> list[float]:
+    """Evenly from top to bottom."""
+    return [1 - (i + 0.5) / count for i in range(count)]
+
+
+def _spread_gates(owners: Sequence[int | None], tasks: int) -> list[float]:
+    """Tasks from top to bottom, a shared gate in the middle (between the tasks of an even number)."""
+    spots = _spread(tasks)
+    if len(owners) == 1:
+        return [0.5]
+    shared = 0.5 if tasks % 2 == 0 else 0.5 - 0.5 / tasks
+    return [shared if owner is None else spots[owner] for owner in owners]

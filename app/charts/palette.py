@@ -1,0 +1,54 @@
+"""The visual grammar in one place: a task is a hue, a shared expert is grey, a model family is a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: Okabe-Ito, in the order in which tasks take them: safe for colour-blind readers.
+TASK_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Greys that read on a white and on a black page.
+SHARED = "#9AA0A8"
+QUIET = "#80868F"
+LINE = "#B9BEC5"
+
+#: trunk -> (Plotly symbol, what the shape means)
+FAMILY_SHAPES = {
+    "single_task": "cross-thin",
+    "shared_bottom": "square",
+    "omoe": "circle-open",
+    "mmoe": "circle",
+    "cgc": "triangle-up-open",
+    "ple": "triangle-up",
+}
+
+
+def hue(task: int) -> str:
+    """The colour of a task, by its place in the task order."""
+    return TASK_HUES[task % len(TASK_HUES)]
+
+
+def task_colours(tasks: Sequence[str]) -> dict[str, str]:
+    """Every task's colour."""
+    return {name: hue(i) for i, name in enumerate(tasks)}
+
+
+def tint(colour: str, strength: float) -> str:
+    """`colour` with an opacity of `strength`, so that it turns pale on a white and on a black page alike."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{strength:g})"
+
+
+def pale(colour: str, strength: float) -> str:
+    """`colour` mixed with white: an opaque fill on which black letters read in the light and in the dark theme."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - (255 - part) * strength):02X}" for part in parts)
+
+
+def expert_colour(owner: int | None) -> str:
+    """Grey for a shared expert, its task's hue for a private one."""
+    return SHARED if owner is None else hue(owner)
+
+
+def family_shape(trunk: str) -> str:
+    """The Plotly symbol of a trunk's family."""
+    return FAMILY_SHAPES.get(trunk, "diamond")

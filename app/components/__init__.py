@@ -1,0 +1,1 @@
+"""Panels: plain data in, Streamlit elements out."""

@@ -1,0 +1,32 @@
+"""What is being trained right now, in one line that any page can carry."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import services, wording
+from app.jobs.records import RunRecord
+
+TICK = "2s"
+
+
+def queue_line() -> None:
+    """One line while runs are open; when the last one ends, the page is drawn again with its result."""
+    runs = _open_runs()
+    st.fragment(_line, run_every=TICK if runs else None)(tuple(run.id for run in runs))
+
+
+def _line(known: tuple[str, ...]) -> None:
+    runs = _open_runs()
+    if known and tuple(run.id for run in runs) != known:
+        st.rerun()
+    if runs:
+        running = [run for run in runs if run.state != "queued"]
+        first = running[0] if running else runs[-1]
+        waiting = len(runs) - len(running)
+        text = f"{wording.run_name(first)}: epoch {min(first.epoch + 1, first.epochs)} of {first.epochs}"
+        st.progress(first.fraction, text=text + (f" · {waiting} waiting" if waiting else ""))
+
+
+def _open_runs() -> list[RunRecord]:
+    return [run for run in services.library().store.runs(limit=200) if run.open]

@@ -1,0 +1,129 @@
+"""What to train: data, model, loss weights and training, as controls made from the options' schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import streamlit as st
+
+from app.components.options_form import has_advanced, options_form
+from mtl_core import registry
+from mtl_core.data.base import DatasetOptions
+from mtl_core.spec import RunSpec, SpecError, TrainingSpec
+
+#: The presets on top of the page: label -> (data set, trunk, trained on what idea).
+PRESETS = {
+    "Shared bottom on conflicting tasks": ("conflict", "shared_bottom"),
+    "MMoE": ("conflict", "mmoe"),
+    "PLE": ("conflict", "ple"),
+    "MMoE on real people": ("adult", "mmoe"),
+    "PLE on real people": ("adult", "ple"),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the controls say: a spec, or why they give none."""
+
+    spec: RunSpec | None
+    problem: str | None
+
+
+def preset_strip() -> None:
+    """One click sets data and model; a single-choice row that remembers nothing."""
+    st.pills(
+        "Presets",
+        list(PRESETS),
+        key="preset",
+        on_change=_apply_preset,
+        label_visibility="collapsed",
+    )
+
+
+def _apply_preset() -> None:
+    chosen = st.session_state.get("preset")
+    if chosen in PRESETS:
+        st.session_state["data"], st.session_state["trunk"] = PRESETS[chosen]
+        st.session_state["show"] = PRESETS[chosen]
+
+
+def setup_panel() -> Setup:
+    """Draw the controls."""
+    catalogue = registry.catalogue()
+    with st.container(border=True):
+        st.markdown("**Data**")
+        dataset = _choice("dataset", "Data set", "data", "conflict")
+        preset = cast(type[DatasetOptions], registry.get("dataset", dataset)).preset()
+        spec: dict[str, Any] = preset["spec"]
+        schema = catalogue["dataset"][dataset]
+        data_options = options_form(schema, spec["data"].get("options", {}), f"play.{dataset}", ())
+        st.caption(_first_sentence(schema))
+    tasks = _tasks(dataset, data_options)
+    with st.container(border=True):
+        st.markdown("**Model**")
+        trunk = _choice("trunk", "Trunk", "trunk", "mmoe")
+        schema = catalogue["trunk"][trunk]
+        trunk_options = options_form(schema, preset["trunks"].get(trunk, {}), f"play.{dataset}.{trunk}", tasks)
+        towers_schema = {
+            "properties": {"towers": RunSpec.model_json_schema()["$defs"]["ModelSpec"]["properties"]["towers"]}
+        }
+        towers = options_form(towers_schema, {"towers": spec["model"]["towers"]}, f"play.{dataset}", tasks)["towers"]
+        st.caption(_first_sentence(schema))
+    with st.container(border=True):
+        st.markdown("**Loss weights**")
+        balancer_options = options_form(catalogue["balancer"]["static"], {}, f"play.{dataset}.static", tasks)
+    with st.container(border=True):
+        st.markdown("**Training**")
+        schema = TrainingSpec.model_json_schema()
+        training = options_form(schema, spec["training"], f"play.{dataset}", tasks)
+        seed = st.number_input(
+            "Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
+            help="Draws the data or its split, the start values and the order of the batches",
+        )  # fmt: skip
+        encoder_options: dict[str, Any] = {}
+        with st.expander("More"):
+            training |= options_form(schema, spec["training"], f"play.{dataset}", tasks, advanced=True)
+            if has_advanced(catalogue["dataset"][dataset]):
+                data_options |= options_form(
+                    catalogue["dataset"][dataset], {}, f"play.{dataset}", tasks, advanced=True
+                )  # fmt: skip
+            encoder = catalogue["encoder"]["embedding"]
+            encoder_options |= options_form(encoder, {}, f"play.{dataset}.embedding", tasks)
+            encoder_options |= options_form(encoder, {}, f"play.{dataset}.embedding", tasks, advanced=True)
+    value = {
+        "data": {"name": dataset, "options": data_options},
+        "model": {
+            "encoder": {"name": "embedding", "options": encoder_options},
+            "trunk": {"name": trunk, "options": trunk_options},
+            "towers": towers,
+        },
+        "balancer": {"name": "static", "options": balancer_options},
+        "training": training,
+        "seed": int(seed),
+    }
+    try:
+        return Setup(RunSpec.parse(value), None)
+    except SpecError as error:
+        return Setup(None, str(error))
+
+
+def _choice(kind: str, label: str, key: str, default: str) -> str:
+    names = list(registry.names(kind))
+    chosen = st.selectbox(
+        label, names, index=names.index(default), format_func=lambda name: registry.title(kind, name), key=key,
+        bind="query-params",
+    )  # fmt: skip
+    return str(chosen)
+
+
+def _tasks(dataset: str, options: dict[str, Any]) -> tuple[str, ...]:
+    part = registry.get("dataset", dataset)
+    try:
+        return cast(DatasetOptions, part.model_validate(options)).table_schema().task_names
+    except ValueError:  # shown by the spec below, with every other problem
+        return cast(DatasetOptions, part()).table_schema().task_names
+
+
+def _first_sentence(schema: dict[str, Any]) -> str:
+    return str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")

@@ -1,0 +1,45 @@
+"""Seesaw: page setup and navigation, nothing else. Run with `streamlit run app/main.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import services
+
+ASSETS = Path(__file__).parent / "assets"
+# Pictures of our own: a named icon would be fetched from the network, and the dashboard works offline.
+st.set_page_config(page_title="Seesaw: multi-task learning, seen", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
+services.executor().start_supervisor()
+
+st.navigation(
+    [
+        st.Page(
+            "app_pages/playground.py",
+            title="Playground",
+            icon=":material/tune:",
+            default=True,
+            help="Pick data, an architecture and loss weights, train, and watch gates and curves move.",
+        ),
+        st.Page(
+            "app_pages/compare.py",
+            title="Compare",
+            icon=":material/compare:",
+            help="Two runs side by side on the same scales: gates, curves and the options that differ.",
+        ),
+        st.Page(
+            "app_pages/seesaw_plot.py",
+            title="Seesaw plot",
+            icon=":material/balance:",
+            url_path="seesaw",
+            help="Gain on one task against gain on another, relative to single-task models, with paired intervals.",
+        ),
+        st.Page(
+            "app_pages/runs.py",
+            title="Runs",
+            icon=":material/table_rows:",
+            help="Every run with its options, size, test scores, time and state: open, compare, delete.",
+        ),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,156 @@
+"""Numbers as the pages write them, and sentences computed from the numbers of the picture they stand under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.charts.gates import gate_key
+from app.charts.seesaw import SeesawGroup
+from app.jobs.records import RunRecord
+from app.library import History
+from mtl_core.comparison import Interval
+from mtl_core.events import GateSummary
+from mtl_core.registry import title
+from mtl_core.trunks.wiring import Wiring
+
+MINUS = "\u2212"
+
+
+def seconds(value: float) -> str:
+    """6 s, 1 min 20 s, 2 h 5 min."""
+    whole = max(0, round(value))
+    if whole < 60:
+        return f"{whole} s" if value >= 1 else "under 1 s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(value: float) -> str:
+    """312, 31.2k, 1.24M."""
+    if value < 10_000:
+        return f"{value:,.0f}"
+    return f"{value / 1e3:.1f}k" if value < 1e6 else f"{value / 1e6:.2f}M"
+
+
+def auc(value: float | None) -> str:
+    """Four decimals."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """+15.7 or −3.3, with a real minus sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def interval(value: Interval) -> str:
+    """+15.7 ±2.8; one seed has no interval."""
+    return signed(value.mean) + (f" ±{value.half_width:.1f}" if value.half_width is not None else "")
+
+
+def run_name(record: RunRecord) -> str:
+    """MMoE on conflict, seed 0."""
+    return f"{title('trunk', record.trunk)} on {title('dataset', record.dataset)}, seed {record.seed}"
+
+
+def source_line(history: History) -> str:
+    """Data, split, seed and n of a picture of one run."""
+    started = history.started
+    if started is None:
+        return ""
+    spec = started.spec
+    rows = started.rows
+    sizes = f"{count(rows['train'])} training, {count(rows['valid'])} validation, {count(rows['test'])} test rows"
+    return f"{title('dataset', spec['data']['name'])} · {sizes} · seed {spec['seed']}"
+
+
+def join(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def curves_sentence(history: History, baseline: History | None) -> str:
+    """Where the curves stand, and by how much they pass the yardstick."""
+    if not history.epochs:
+        return "No epoch is done yet."
+    finished = history.finished
+    if finished is not None:
+        scores = {task: m.get("auc") for task, m in finished.metrics["test"].items()}
+        text = f"Test AUC of epoch {finished.best_epoch}: {join([f'{task} {auc(v)}' for task, v in scores.items()])}."
+        if baseline is not None and baseline.finished is not None:
+            theirs = baseline.finished.metrics["test"]
+            gains = [
+                f"{task} {signed(1000 * (v - base))}"
+                for task, v in scores.items()
+                if v is not None and (base := theirs[task].get("auc")) is not None
+            ]
+            if gains:
+                text += f" Against single-task with this seed: {join(gains)} thousandths; one seed proves nothing."
+        return text
+    last = history.epochs[-1]
+    scores = {task: m.get("auc") for task, m in last.metrics["valid"].items()}
+    return f"Validation AUC after epoch {last.epoch}: {join([f'{task} {auc(v)}' for task, v in scores.items()])}."
+
+
+def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
+    """Who draws on what: shares of shared experts where some are private, else how far apart the tasks' mixes are."""
+    number, level = len(wiring.levels), wiring.levels[-1]
+    own = [g for g in level.gates if g.owner is not None]
+    if not gates:
+        return "Gate weights were not kept for this run."
+    if not own:
+        return "All tasks receive the same mix, so the gate cannot tell them apart."
+    means = [gates[gate_key(number, g.name)].mean for g in own]
+    if all(len(g.sees) == 1 for g in own):
+        return "Every task has a network of its own and hears no other: nothing is shared."
+    distance = sum(abs(a - b) for a, b in zip(means[0], means[1], strict=True)) / 2 if len(own) > 1 else 0.0
+    private = any(e.owner is not None for e in level.experts)
+    if private:
+        shared = [sum(m for m, e in zip(mean, level.experts, strict=True) if e.owner is None) for mean in means]
+        parts = [f"{tasks[g.owner or 0]} {share:.0%}" for g, share in zip(own, shared, strict=True)]
+        return (
+            f"From the shared experts {join(parts)}, the rest from private ones (distance of the mixes {distance:.2f})."
+        )
+    alike = "almost alike" if distance < 0.1 else ("somewhat differently" if distance < 0.3 else "quite differently")
+    names = join([tasks[g.owner or 0] for g in own])
+    text = f"{names} mix the same experts {alike}"
+    return f"{text} (distance {distance:.2f} on a scale from 0 to 1)." if len(own) == 2 else f"{text}."
+
+
+def verdict(group: SeesawGroup, task_x: str, task_y: str) -> str:
+    """What the intervals allow one to say."""
+    a, b = group.x_interval.verdict, group.y_interval.verdict
+    if len(group.seeds) == 1:
+        return "one seed: no interval"
+    if a == b:
+        return {"gains": "both gain", "loses": "both lose"}.get(a, "not distinguishable from single-task")
+    parts = []
+    for task, word in ((task_x, a), (task_y, b)):
+        parts.append(f"{task} {word}")
+    return ", ".join(parts)
+
+
+def seesaw_sentence(groups: Sequence[SeesawGroup], task_x: str, task_y: str) -> str:
+    """The picture in one sentence."""
+    told = [g for g in groups if len(g.seeds) > 1]
+    if not groups:
+        return "No model has a single-task run of the same data, seed and budget to be measured against yet."
+    if not told:
+        return "Each model has one seed only, so no interval: train more seeds before believing any point."
+    said: dict[tuple[str, str], list[str]] = {}
+    for group in told:
+        said.setdefault((group.x_interval.verdict, group.y_interval.verdict), []).append(group.label)
+    parts = [f"{join(labels)} {_outcome(pair, task_x, task_y, len(labels) > 1)}" for pair, labels in said.items()]
+    return "; ".join(parts) + "."
+
+
+def _outcome(pair: tuple[str, str], task_x: str, task_y: str, plural: bool) -> str:
+    """What one or several models do on two tasks."""
+    verb = {"gains": "gain" if plural else "gains", "loses": "lose" if plural else "loses"}
+    if pair[0] == pair[1]:
+        return f"{verb[pair[0]]} on both" if pair[0] in verb else "cannot be told from single-task"
+    if "not distinguishable" not in pair:
+        won, paid = (task_x, task_y) if pair[0] == "gains" else (task_y, task_x)
+        return f"{'pay' if plural else 'pays'} with {paid} for {won}"
+    told, task, other = (pair[0], task_x, task_y) if pair[0] in verb else (pair[1], task_y, task_x)
+    return f"{verb[told]} on {task}, with no difference found on {other}"
