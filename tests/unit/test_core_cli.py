@@ -13,7 +13,7 @@ import pytest
 
 import mtl_core
 from mtl_core import checkpoints
-from mtl_core.__main__ import expand
+from mtl_core.__main__ import expand, main
 from mtl_core.spec import RunSpec, SpecError
 
 KINDS = ["encoder", "trunk", "head", "balancer", "dataset", "recipe"]
@@ -159,8 +159,6 @@ def test_a_file_that_is_not_json_is_exit_status_2(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Empty, cut off, YAML, no text at all, brackets without end, a number without end."""
-    from mtl_core.__main__ import main
-
     (tmp_path / "spec.json").write_bytes(content)
     for command in ("train", "sweep"):
         assert main([command, str(tmp_path / "spec.json")]) == 2
