@@ -8,6 +8,7 @@ from functools import lru_cache
 import streamlit as st
 
 from app.jobs.executor import Executor, get_executor
+from app.jobs.settings import SettingsError
 from app.jobs.store import RunStore, StoreError, open_store
 from app.library import Library
 
@@ -27,7 +28,7 @@ def library() -> Library:
     """All runs. Stops the page with a clear message if the store cannot be opened."""
     try:
         return _services(_place())[2]
-    except StoreError as error:
+    except (StoreError, SettingsError) as error:
         st.error(str(error), title="The run store cannot be opened")
         st.stop()
 

@@ -90,8 +90,10 @@ def _read(path: Path) -> object:
 
 
 def _run(specs: list[RunSpec], folders: list[Path] | None) -> int:
+    from mtl_core.threads import spare_a_core
     from mtl_core.train import train
 
+    spare_a_core()
     failed = False
     for event in train(specs, folders=folders):
         print(json.dumps(event.to_json(), allow_nan=False), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 GATES = "gates.npz"
 
+log = logging.getLogger("seesaw.checkpoints")
+
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write the state of a run: nested dicts of tensors and plain values only."""
@@ -23,11 +26,15 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The last state, or None if there is none. Loads data only, never code."""
+    """The last state, or None if there is none that can be read. Loads data only, never code."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError) as error:
+        log.warning("%s cannot be read (%s): the run begins anew", path, error)
+        return None
     return state
 
 

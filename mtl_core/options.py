@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,10 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def canonical(self, task_names: Sequence[str]) -> Self:
+        """The same options in the one way of writing them that a spec keeps, so that equal runs have equal specs."""
+        return self
 
 
 def option(default: Any, description: str, *, advanced: bool = False, per_task: bool = False, **limits: Any) -> Any:

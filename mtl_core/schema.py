@@ -59,6 +59,9 @@ class Schema(_Frozen):
         for what, group in (("feature", features), ("task", tasks)):
             if len(set(group)) != len(group):
                 raise ValueError(f"Two {what}s have the same name.")
+        reserved = sorted({"shared", "all tasks", "S"} & set(tasks))
+        if reserved:
+            raise ValueError(f"No task may be called {reserved[0]!r}: shared gates and experts have that name.")
         secret = {task.label for task in self.tasks} | {t.space for t in self.tasks if t.space} | set(self.hidden)
         leaks = sorted(secret & set(features))
         if leaks:

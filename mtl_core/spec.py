@@ -188,7 +188,17 @@ class RunSpec(BaseModel):
                 check()
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from error
+        self._canonicalise(tasks)
         return self
+
+    def _canonicalise(self, tasks: Sequence[str]) -> None:
+        """Write options that mean the same in the same way: equal runs have equal specs."""
+        balancer, trunk = self.balancer, self.model.trunk
+        options = balancer.part.canonical(tasks).model_dump(mode="json")
+        object.__setattr__(self, "balancer", BalancerSpec(name=balancer.name, options=options))
+        options = trunk.part.canonical(tasks).model_dump(mode="json")
+        model = self.model.model_copy(update={"trunk": TrunkSpec(name=trunk.name, options=options)})
+        object.__setattr__(self, "model", model)
 
     @cached_property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's own `schema` is deprecated

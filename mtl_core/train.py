@@ -204,8 +204,10 @@ class _Member:
     def done(self, epoch: int, seconds: float, score: float | None) -> None:
         """Count an epoch, and keep its weights if it is the one to be tested so far."""
         self.epoch, self.seconds = epoch, self.seconds + seconds
-        better = score is not None and (self.best["score"] is None or score > self.best["score"])
-        if self.spec.training.selection == "last" or better or self.best["weights"] is None:
+        top = self.best["score"]
+        # With no defined score yet (one class only, say) the later epoch stands in; an undefined one beats nothing.
+        better = top is None or (score is not None and score > top)
+        if self.spec.training.selection == "last" or better:
             self.best = {"score": score, "epoch": epoch, "weights": _copy(self.model.state_dict())}
 
     def state(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from app.jobs.records import RunRecord
 from app.jobs.store import NotOwner, RunStore, StoreError
 from mtl_core.events import Checkpoint, Event, Failed, Finished, Step
 from mtl_core.spec import RunSpec
+from mtl_core.threads import spare_a_core
 
 BEAT_SECONDS = 1.0
 POLL_SECONDS = 0.2
@@ -195,16 +196,11 @@ def _log_to(path: Path) -> None:
 
 def _warm_up(workers: int) -> Train:
     """Load what takes seconds: before the first run needs it, and only where this worker got a slot."""
-    import torch
-
     from mtl_core.train import train
 
     if hasattr(os, "nice"):
         os.nice(5)  # pages come first
-    if "OMP_NUM_THREADS" not in os.environ:
-        # A core stays free for the pages. With a thread on every core, each small operation waits until all of them
-        # are scheduled: beside one busy process that was measured a hundred times slower.
-        torch.set_num_threads(max(1, ((os.cpu_count() or 1) - 1) // workers))
+    spare_a_core(workers)
     try:
         # Data libraries and the device are loaded at their first use.
         tiny = {"data": {"name": "conflict", "options": {"rows": 500}}, "training": {"epochs": 1}}

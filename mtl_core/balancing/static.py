@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
@@ -34,6 +34,9 @@ class Static(BalancerOptions):
             )
         if not any(self.weights):
             raise ValueError("weights are all 0: nothing would be trained.")
+
+    def canonical(self, task_names: Sequence[str]) -> Self:
+        return self if self.weights is not None else self.model_copy(update={"weights": (1.0,) * len(task_names)})
 
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules import StaticBalancer

@@ -84,7 +84,7 @@ class TableEncoder:
             values = feature.categories or tuple(sorted(_as_text(table[feature.name]).unique()))
             self._categories[feature.name] = pd.Index(values)
         for feature in self.schema.numeric:
-            column = table[feature.name].to_numpy(np.float64)
+            column = _numbers(table, feature.name)
             known = column[np.isfinite(column)]
             self._fill[feature.name] = float(np.median(known)) if len(known) else 0.0
             self._scalers[feature.name] = _fit_scaler(feature, known)
@@ -108,14 +108,14 @@ class TableEncoder:
         rows = len(table)
         numeric = np.zeros((rows, len(self.schema.numeric)), np.float32)
         for i, feature in enumerate(self.schema.numeric):
-            column = table[feature.name].to_numpy(np.float64)
+            column = _numbers(table, feature.name)
             column = np.where(np.isfinite(column), column, self._fill[feature.name])
             scaler = self._scalers[feature.name]
             numeric[:, i] = column if scaler is None or not rows else scaler.transform(column[:, None])[:, 0]
         ids = np.zeros((rows, len(self.schema.fields)), np.int64)
         for i, feature in enumerate(self.schema.fields):
             if feature.kind == "numeric":
-                raw = table[feature.name].to_numpy(np.float64)
+                raw = _numbers(table, feature.name)
                 bins = np.searchsorted(self._edges[feature.name], raw, side="right") + 1
                 ids[:, i] = np.where(np.isfinite(raw), bins, 0)
                 continue
@@ -133,7 +133,7 @@ class TableEncoder:
                 if table[task.space].isna().any():
                     raise DataError(f"Column {task.space!r}, the sample space of task {task.name}, has missing values.")
                 mask[:, k] = table[task.space].to_numpy(np.bool_)
-            values = table[task.label].to_numpy(np.float32)
+            values = _numbers(table, task.label).astype(np.float32)
             inside = values[mask[:, k]]
             if not np.isfinite(inside).all():
                 raise DataError(
@@ -143,6 +143,18 @@ class TableEncoder:
                 raise DataError(f"Label {task.label!r} of binary task {task.name} has values other than 0 and 1.")
             labels[:, k] = np.where(mask[:, k], values, 0.0)
         return labels, mask
+
+
+def _numbers(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column as numbers, missing ones as NaN.
+
+    Raises:
+        DataError: it holds text.
+    """
+    try:
+        return table[name].to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Column {name!r} should hold numbers, but: {error}.") from error
 
 
 def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:

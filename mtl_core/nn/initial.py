@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 
-def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> nn.Parameter:
-    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of torch's linear layers; each slice draws its own values."""
-    bound = 1 / math.sqrt(fan_in)
+def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator, *, relu: bool = False) -> nn.Parameter:
+    """Uniform start weights; each slice of a bank draws its own values.
+
+    Before a ReLU: He et al. 2015, U(-b, b) with b = sqrt(6 / fan_in), which keeps the size of activations from layer to
+    layer; torch's default shrinks them, and the gates of a deep PLE would start (and stay) constant. Otherwise
+    b = 1 / sqrt(fan_in).
+    """
+    bound = math.sqrt(6 / fan_in) if relu else 1 / math.sqrt(fan_in)
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))

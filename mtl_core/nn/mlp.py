@@ -23,7 +23,11 @@ class MLPBank(nn.Module):
         super().__init__()
         sizes = (width, *layers)
         pairs = list(itertools.pairwise(sizes))
-        self.weights = nn.ParameterList(uniform((count, i, o), i, generator) for i, o in pairs)
+        last = len(pairs) - 1
+        self.weights = nn.ParameterList(
+            uniform((count, i, o), i, generator, relu=not (last_linear and place == last))
+            for place, (i, o) in enumerate(pairs)
+        )
         self.biases = nn.ParameterList(uniform((count, 1, o), i, generator) for i, o in pairs)
         self.last_linear = last_linear
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -65,12 +65,23 @@ def extraction_levels(
     return Wiring(levels=tuple(built), outputs=tuple(tasks))
 
 
+class ExtractionOptions(TrunkOptions):
+    """What CGC and PLE have in common: which experts there are on a level."""
+
+    shared_experts: int = option(4, "Experts that every task's gate sees, per level", ge=0, le=32)
+    task_experts: TaskExperts = option(2, "Private experts of each task, per level")
+
+    def canonical(self, task_names: Sequence[str]) -> Self:
+        counts = self.task_experts
+        if isinstance(counts, int) or len(set(counts)) > 1:
+            return self
+        return self.model_copy(update={"task_experts": counts[0]})
+
+
 @register("trunk", "cgc", "CGC")
-class CGC(TrunkOptions):
+class CGC(ExtractionOptions):
     """Private experts per task beside shared ones; a task's gate sees its own and the shared experts only."""
 
-    shared_experts: int = option(4, "Experts that every task's gate sees", ge=0, le=32)
-    task_experts: TaskExperts = option(2, "Private experts of each task")
     expert_layers: Layers = option((64, 32), "Hidden layer widths of each expert", min_length=1)
 
     def wire(self, task_names: Sequence[str], streams: int) -> Wiring:

@@ -556,18 +556,6 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         RunStore(home=tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_file(tmp_path: Path) -> None:
-    RunStore(home=tmp_path).close()
-    (tmp_path / "store.sqlite").chmod(0o444)
-    tmp_path.chmod(0o555)
-    try:
-        with pytest.raises(StoreError, match=r"cannot be written: check its rights"):
-            RunStore(home=tmp_path)
-    finally:
-        tmp_path.chmod(0o755)
-
-
 @pytest.mark.parametrize(
     ("url", "message"),
     [
