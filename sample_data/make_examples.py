@@ -18,6 +18,7 @@ from typing import Any
 from mtl_core import registry
 from mtl_core.comparison import preset_spec
 from mtl_core.spec import RunSpec
+from mtl_core.threads import spare_a_core
 from mtl_core.train import train
 
 TARGET = Path(__file__).parent / "example_runs.json.gz"
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=TARGET)
     chosen = parser.parse_args(arguments)
+    spare_a_core()
     runs = []
     for run_id, spec in specs():
         print(run_id, file=sys.stderr)
