@@ -22,7 +22,7 @@ from mtl_core.threads import spare_a_core
 from mtl_core.train import train
 
 TARGET = Path(__file__).parent / "example_runs.json.gz"
-SEEDS = {"conflict": range(8), "adult": range(5)}
+SEEDS = {"conflict": range(16), "adult": range(5)}
 
 
 def specs() -> Iterator[tuple[str, RunSpec]]:

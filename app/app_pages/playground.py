@@ -55,6 +55,7 @@ with st.sidebar:
         if services.executor().problem:
             st.error(str(services.executor().problem), title="No worker can be started")
 
+st.caption("Choose at the left what to train, or start from a preset; a finished example is shown until you do.")
 preset_strip()
 run_id = shown_run()
 record = library.record(run_id)

@@ -11,7 +11,7 @@ SHARED = "#9AA0A8"
 QUIET = "#80868F"
 LINE = "#B9BEC5"
 
-#: trunk -> (Plotly symbol, what the shape means)
+#: trunk -> Plotly symbol. A family is a shape; the simpler member of a pair is drawn hollow.
 FAMILY_SHAPES = {
     "single_task": "cross-thin",
     "shared_bottom": "square",
@@ -19,6 +19,14 @@ FAMILY_SHAPES = {
     "mmoe": "circle",
     "cgc": "triangle-up-open",
     "ple": "triangle-up",
+}
+#: trunk -> colour, for charts on which no task has a hue: the Okabe-Ito colours that two tasks leave free.
+FAMILY_COLOURS = {
+    "shared_bottom": "#56B4E9",
+    "omoe": "#CC79A7",
+    "mmoe": "#CC79A7",
+    "cgc": "#009E73",
+    "ple": "#009E73",
 }
 
 
@@ -47,6 +55,11 @@ def pale(colour: str, strength: float) -> str:
 def expert_colour(owner: int | None) -> str:
     """Grey for a shared expert, its task's hue for a private one."""
     return SHARED if owner is None else hue(owner)
+
+
+def family_colour(trunk: str) -> str:
+    """The colour of a trunk's family, on charts without task hues."""
+    return FAMILY_COLOURS.get(trunk, "#E69F00")
 
 
 def family_shape(trunk: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.charts.palette import QUIET, family_shape, tint
+from app.charts.labels import place_labels
+from app.charts.palette import QUIET, family_colour, family_shape, tint
 from mtl_core.comparison import Interval
 
-#: Models have neither a task's hue nor a family's shape to themselves: they carry shape and a direct label. Ink that
-#: reads on both themes.
-MARK = "#6E4FA8"
+#: Side of the square plot in pixels, roughly: labels are placed by it.
+SIDE = 460
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = 
     Grey: at least one task cannot be told from single-task.
     """
     figure = go.Figure()
-    reach = _reach(groups)
+    low, high = span = _span(groups)
     for x0, x1, y0, y1, text, fill, anchor in (
-        (0, reach, 0, reach, "both gain", "rgba(0,158,115,0.10)", ("right", "top")),
-        (-reach, 0, -reach, 0, "both lose", "rgba(213,94,0,0.10)", ("left", "bottom")),
-        (-reach, 0, 0, reach, f"{task_y} gains, {task_x} pays", None, ("left", "top")),
-        (0, reach, -reach, 0, f"{task_x} gains, {task_y} pays", None, ("right", "bottom")),
+        (0, high, 0, high, "both gain", "rgba(0,158,115,0.10)", ("right", "top")),
+        (low, 0, low, 0, "both lose", "rgba(213,94,0,0.10)", ("left", "bottom")),
+        (low, 0, 0, high, f"{task_y} gains, {task_x} pays", None, ("left", "top")),
+        (0, high, low, 0, f"{task_x} gains, {task_y} pays", None, ("right", "bottom")),
     ):
         if fill:
             figure.add_shape(type="rect", x0=x0, x1=x1, y0=y0, y1=y1, fillcolor=fill, line_width=0, layer="below")
@@ -60,29 +60,25 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = 
     )
     gains = f"<br>{task_x} %{{x:+.1f}}, {task_y} %{{y:+.1f}}<extra></extra>"
     for group in groups:
-        colour = MARK if group.told_apart else QUIET
         figure.add_trace(
             go.Scatter(
                 x=group.x,
                 y=group.y,
                 mode="markers",
-                marker={"size": 7, "color": tint(colour, 0.35), "symbol": family_shape(group.trunk)},
+                marker={"size": 7, "color": tint(_colour(group), 0.5), "symbol": family_shape(group.trunk)},
                 customdata=[[seed] for seed in group.seeds],
                 hovertemplate=f"{group.label}, seed %{{customdata[0]}}{gains}",
                 showlegend=False,
             )
         )
-    for group, place in zip(groups, _label_places(groups), strict=True):
-        colour = MARK if group.told_apart else QUIET
+    for group in groups:
+        colour = _colour(group)
         bars = [i.half_width for i in (group.x_interval, group.y_interval)]
         figure.add_trace(
             go.Scatter(
                 x=[group.x_interval.mean],
                 y=[group.y_interval.mean],
-                mode="markers+text",
-                text=[f"<b>{group.label}</b>"],
-                textposition=place,
-                textfont={"color": colour, "size": 13},
+                mode="markers",
                 marker={
                     "size": 14,
                     "color": colour,
@@ -91,36 +87,62 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = 
                 },
                 error_x={"type": "data", "array": [bars[0] or 0], "color": colour, "thickness": 2, "width": 0},
                 error_y={"type": "data", "array": [bars[1] or 0], "color": colour, "thickness": 2, "width": 0},
+                name=group.label,
                 hovertemplate=f"{group.label}, mean of {len(group.seeds)}{gains}",
                 showlegend=False,
             )
         )
+    _write_labels(figure, groups, span)
     figure.update_xaxes(
-        title=f"gain on {task_x} ({unit})", range=[-reach, reach], zeroline=False, tickformat="+.0~f",
+        title=f"gain on {task_x} ({unit})", range=[low, high], zeroline=False, tickformat="+.0~f",
         constrain="domain", showgrid=False,
     )  # fmt: skip
     figure.update_yaxes(
-        title=f"gain on {task_y} ({unit})", range=[-reach, reach], zeroline=False, tickformat="+.0~f",
+        title=f"gain on {task_y} ({unit})", range=[low, high], zeroline=False, tickformat="+.0~f",
         scaleanchor="x", constrain="domain", showgrid=False,
     )  # fmt: skip
     figure.update_layout(height=560, margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest")
     return figure
 
 
-def _reach(groups: Sequence[SeesawGroup]) -> float:
-    """Half the side of the square: all points and bars inside, with room for labels; never less than 5 thousandths."""
-    far = [5.0]
+def _colour(group: SeesawGroup) -> str:
+    """The family's colour, or grey where a task cannot be told from single-task."""
+    return family_colour(group.trunk) if group.told_apart else QUIET
+
+
+def _span(groups: Sequence[SeesawGroup]) -> tuple[float, float]:
+    """One range for both axes, so that the plot is square: every point and bar inside, all four quadrants in sight."""
+    low, high = -5.0, 5.0
     for group in groups:
-        far += [abs(v) for v in (*group.x, *group.y)]
-        far += [abs(i.mean) + (i.half_width or 0) for i in (group.x_interval, group.y_interval)]
-    return max(far) * 1.18
+        ends = [*group.x, *group.y]
+        for i in (group.x_interval, group.y_interval):
+            ends += [i.mean - (i.half_width or 0), i.mean + (i.half_width or 0)]
+        low, high = min(low, *ends), max(high, *ends)
+    low, high = min(low, -0.3 * high), max(high, -0.3 * low)
+    margin = 0.07 * (high - low)
+    return low - margin, high + margin
 
 
-def _label_places(groups: Sequence[SeesawGroup]) -> list[str]:
-    """Labels away from neighbours: the lowest of a crowd writes below its mark, the highest above, others beside."""
-    order = sorted(range(len(groups)), key=lambda i: groups[i].y_interval.mean)
-    cycle = ["bottom right", "middle right", "top right", "top left", "middle left", "bottom left"]
-    places = [""] * len(groups)
-    for rank, i in enumerate(order):
-        places[i] = cycle[rank % len(cycle)]
-    return places
+def _write_labels(figure: go.Figure, groups: Sequence[SeesawGroup], span: tuple[float, float]) -> None:
+    """Each model's name beside its mark, joined to it by a thin line where others are in the way."""
+    scale = SIDE / (span[1] - span[0])
+    anchors = [(g.x_interval.mean * scale, g.y_interval.mean * scale) for g in groups]
+    bars = []
+    for group, (x, y) in zip(groups, anchors, strict=True):
+        half_x, half_y = ((i.half_width or 0) * scale for i in (group.x_interval, group.y_interval))
+        bars += [(x - half_x, y - 3, x + half_x, y + 3), (x - 3, y - half_y, x + 3, y + half_y)]
+    offsets = place_labels(anchors, [g.label for g in groups], bars)
+    for group, (dx, dy) in zip(groups, offsets, strict=True):
+        figure.add_annotation(
+            x=group.x_interval.mean,
+            y=group.y_interval.mean,
+            ax=dx,
+            ay=-dy,
+            text=f"<b>{group.label}</b>",
+            font={"color": _colour(group), "size": 13},
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=1,
+            arrowcolor=_colour(group),
+            standoff=8,
+        )

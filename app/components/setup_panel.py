@@ -10,6 +10,7 @@ import streamlit as st
 from app.components.options_form import has_advanced, options_form
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
+from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
 #: The presets on top of the page: label -> (data set, trunk, trained on what idea).
@@ -70,6 +71,7 @@ def setup_panel() -> Setup:
         }
         towers = options_form(towers_schema, {"towers": spec["model"]["towers"]}, f"play.{dataset}", tasks)["towers"]
         st.caption(_first_sentence(schema))
+        size = st.empty()
     with st.container(border=True):
         st.markdown("**Loss weights**")
         balancer_options = options_form(catalogue["balancer"]["static"], {}, f"play.{dataset}.static", tasks)
@@ -103,9 +105,12 @@ def setup_panel() -> Setup:
         "seed": int(seed),
     }
     try:
-        return Setup(RunSpec.parse(value), None)
+        parsed = RunSpec.parse(value)
     except SpecError as error:
         return Setup(None, str(error))
+    counted = parameter_count(parsed)
+    size.caption(f"{'' if counted.exact else 'About '}{counted.parameters:,} parameters")
+    return Setup(parsed, None)
 
 
 def _choice(kind: str, label: str, key: str, default: str) -> str:

@@ -12,7 +12,10 @@ from mtl_core.trunks.wiring import Wiring, input_stream, mixture
 
 @register("trunk", "mmoe", "MMoE")
 class MMoE(TrunkOptions):
-    """A common pool of experts and one softmax gate per task: f_k = sum_i w_ki(x) E_i(x), w_k = softmax(W_k x)."""
+    """A common pool of experts, and one softmax gate per task that mixes them.
+
+    f_k = sum_i w_ki(x) E_i(x), w_k = softmax(W_k x).
+    """
 
     experts: int = option(8, "Experts, all shared", ge=1, le=64)
     expert_layers: Layers = option((64, 32), "Hidden layer widths of each expert", min_length=1)

@@ -12,7 +12,10 @@ from mtl_core.trunks.wiring import Wiring, input_stream, mixture
 
 @register("trunk", "omoe", "OMoE")
 class OMoE(TrunkOptions):
-    """Experts mixed by one softmax gate; every task receives the same mix, w(x) = softmax(W x)."""
+    """A pool of experts mixed by one softmax gate; every task receives the same mix.
+
+    w(x) = softmax(W x).
+    """
 
     experts: int = option(8, "Experts, all shared", ge=1, le=64)
     expert_layers: Layers = option((64, 32), "Hidden layer widths of each expert", min_length=1)

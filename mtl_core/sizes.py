@@ -1,0 +1,44 @@
+"""How large a model will be, counted without building it and without torch."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import cast
+
+from mtl_core.encoders import EncoderOptions
+from mtl_core.schema import Feature
+from mtl_core.spec import RunSpec
+from mtl_core.trunks.base import TrunkOptions
+
+
+@dataclass(frozen=True)
+class Size:
+    """Trainable parameters; `exact` where nothing depends on values that only the training rows show."""
+
+    parameters: int
+    exact: bool
+
+
+def parameter_count(spec: RunSpec) -> Size:
+    """The number that the Started event will report, or an upper bound close to it."""
+    schema = spec.schema
+    tasks = schema.task_names
+    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
+    streams = encoder.streams(len(tasks), trunk.separate_embeddings)
+    vocabulary = [_rows(feature) for feature in schema.fields]
+    wiring = trunk.wire(tasks, streams)
+    sizes = (wiring.width, *spec.model.towers, 1)
+    towers = len(tasks) * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    numeric = len(schema.numeric)
+    count = (
+        encoder.parameters(numeric, vocabulary, streams)
+        + wiring.parameters(encoder.width(numeric, vocabulary))
+        + towers
+    )
+    return Size(count, exact=all(f.kind == "categorical" and f.categories for f in schema.fields))
+
+
+def _rows(feature: Feature) -> int:
+    """Embedding rows of a field, unknown row included; a numeric one may turn out to have fewer distinct values."""
+    return (feature.bins or len(feature.categories or ())) + 1
