@@ -4,28 +4,23 @@ import streamlit as st
 
 from app import analysis, services, wording
 from app.components.compare_view import curves, one_side
+from app.components.url_choice import url_choice
 from app.library import EXAMPLE_PREFIX, is_example
 
 library = services.library()
 choices = {r.id: r for r in library.records() if r.state == "finished" and library.has_gates(r.id)}
 
 
-def pick(label: str, key: str, default: str) -> str:
-    """A finished run; in the URL, so that the comparison can be shared."""
-    names = list(choices)
-    return str(
-        st.selectbox(
-            label, names, index=names.index(default), key=key, bind="query-params",
-            format_func=lambda i: f"{wording.run_name(choices[i])}" + (" (example)" if is_example(i) else f" · {i}"),
-        )
-    )  # fmt: skip
+def name(run_id: str) -> str:
+    """How a run is called in the two lists."""
+    return wording.run_name(choices[run_id]) + (" (example)" if is_example(run_id) else f" · {run_id}")
 
 
 left, right = st.columns(2)
 with left:
-    first = pick("Left", "left", f"{EXAMPLE_PREFIX}conflict-mmoe-0")
+    first = url_choice("Left", list(choices), f"{EXAMPLE_PREFIX}conflict-mmoe-0", "left", name)
 with right:
-    second = pick("Right", "right", f"{EXAMPLE_PREFIX}conflict-ple-0")
+    second = url_choice("Right", list(choices), f"{EXAMPLE_PREFIX}conflict-ple-0", "right", name)
 sides = [(choices[i], library.history(i)) for i in (first, second)]
 for column, (record, history) in zip((left, right), sides, strict=True):
     with column:

@@ -5,14 +5,15 @@ import streamlit as st
 from app import analysis, services
 from app.components.queue_view import queue_line
 from app.components.seesaw_view import draw
+from app.components.url_choice import url_choice
 
 library = services.library()
 queue_line()
 budgets = analysis.budgets(library.records())
 labels = {budget.key: budget.label for budget in budgets}
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = st.selectbox(
-        "Data and budget", list(labels), format_func=labels.__getitem__, key="budget", bind="query-params", width=520,
+    chosen = url_choice(
+        "Data and budget", list(labels), budgets[-1].key, "budget", labels.__getitem__, width=520,
         help="Only runs of the same data and the same training budget may be compared.",
     )  # fmt: skip
     budget = next(b for b in budgets if b.key == chosen)

@@ -77,7 +77,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
         metric = (
             "AUC" if not history.epochs or "auc" in next(iter(history.epochs[-1].metrics["valid"].values())) else "MSE"
         )
-        st.altair_chart(auc_curves(rows, tasks, record.epochs, metric), width="stretch", alt=sentence)
+        st.altair_chart(auc_curves(rows, tasks, record.epochs, metric), width="stretch", alt=_alt(record, "AUC by epoch.", sentence))
         st.caption(sentence)
         st.caption(
             ("Dotted: single-task with the same seed and budget. Ring: test. " if base else "Ring: test. ")
@@ -103,15 +103,20 @@ def gates_card(record: RunRecord, history: History) -> None:
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
         means = {name: summary.mean for name, summary in gates.items()} or None
         sentence = wording.gates_sentence(started.wiring, started.tasks, gates)
+        # Of the run, not of the chosen epoch: see _alt.
+        claim = wording.gates_sentence(started.wiring, started.tasks, history.gates)
         st.altair_chart(
-            architecture(started.wiring, started.tasks, means), width="stretch", alt=f"Architecture. {sentence}"
-        )
+            architecture(started.wiring, started.tasks, means), width="stretch",
+            alt=_alt(record, "Architecture.", claim),
+        )  # fmt: skip
         st.caption(
             f"Line width: mean gate weight{f' after epoch {chosen}' if chosen else ''}. "
             "Grey: shared expert. Tint: private to a task."
         )
         if gates:
-            st.altair_chart(gate_bars(started.wiring, gates), width="stretch", alt=f"Mean gate weights. {sentence}")
+            st.altair_chart(
+                gate_bars(started.wiring, gates), width="stretch", alt=_alt(record, "Mean gate weights.", claim)
+            )
         st.caption(sentence)
 
 
@@ -135,6 +140,11 @@ def run_panel(run_id: str) -> None:
         gates_card(record, history)
     with right:
         curves_card(record, history, baseline)
+
+
+def _alt(record: RunRecord, what: str, claim: str) -> str:
+    """What a chart shows, and what it says once the run is over: a new alt text makes the browser draw it anew."""
+    return f"{what} The numbers so far are in the text below." if record.open else f"{what} {claim}"
 
 
 def _tasks(record: RunRecord, history: History) -> list[str]:

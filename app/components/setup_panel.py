@@ -8,6 +8,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components.options_form import has_advanced, options_form
+from app.components.url_choice import url_choice
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
 from mtl_core.sizes import parameter_count
@@ -114,12 +115,7 @@ def setup_panel() -> Setup:
 
 
 def _choice(kind: str, label: str, key: str, default: str) -> str:
-    names = list(registry.names(kind))
-    chosen = st.selectbox(
-        label, names, index=names.index(default), format_func=lambda name: registry.title(kind, name), key=key,
-        bind="query-params",
-    )  # fmt: skip
-    return str(chosen)
+    return url_choice(label, registry.names(kind), default, key, lambda name: registry.title(kind, name))
 
 
 def _tasks(dataset: str, options: dict[str, Any]) -> tuple[str, ...]:
