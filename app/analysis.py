@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import pandas as pd
 
@@ -15,8 +16,11 @@ from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import comparison
 from mtl_core.comparison import paired_interval
+from mtl_core.encoders import EncoderOptions
 from mtl_core.registry import title
 from mtl_core.spec import RunSpec
+from mtl_core.trunks.base import TrunkOptions
+from mtl_core.trunks.wiring import Wiring
 
 #: Gains are shown in thousandths.
 UNIT = 1000.0
@@ -48,6 +52,16 @@ def _keys(spec_json: str) -> Keys:
 def keys(record: RunRecord) -> Keys:
     """The keys of a run; remembered, since pages ask for hundreds on every rerun."""
     return _keys(json.dumps(record.spec, sort_keys=True))
+
+
+def wiring(record: RunRecord, history: History) -> Wiring:
+    """Who sees whom in this run's trunk; known from the spec before a worker has said anything."""
+    if history.started is not None:
+        return history.started.wiring
+    spec = keys(record).spec
+    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
+    tasks = spec.schema.task_names
+    return trunk.wire(tasks, encoder.streams(len(tasks), trunk.separate_embeddings))
 
 
 def metric_name(metrics: dict[str, float | None]) -> str:

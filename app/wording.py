@@ -97,7 +97,7 @@ def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSu
     number, level = len(wiring.levels), wiring.levels[-1]
     own = [g for g in level.gates if g.owner is not None]
     if not gates:
-        return "Gate weights were not kept for this run."
+        return "No gate weights yet: the lines show who may be mixed with whom."
     if not own:
         return "All tasks receive the same mix, so the gate cannot tell them apart."
     means = [gates[gate_key(number, g.name)].mean for g in own]

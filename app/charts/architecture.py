@@ -14,6 +14,10 @@ from mtl_core.trunks.wiring import Wiring
 
 WIDEST = 13.0
 CURVE_POINTS = 16
+#: Letters on pale boxes, in both themes.
+INK = "#1B1E23"
+#: Letters that fit on a line of a box.
+LINE_LETTERS = 10
 
 
 def architecture(
@@ -34,7 +38,7 @@ def architecture(
     # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
     stroke = alt.Color("colour:N", scale=None)
     tooltip = [alt.Tooltip("about:N", title="what")]
-    lines = (
+    links_layer = (
         alt.Chart(links)
         .mark_line(strokeCap="round")
         .encode(
@@ -69,20 +73,18 @@ def architecture(
         .mark_point(shape="circle", size=420, strokeWidth=2.4, filled=True, fillOpacity=1)
         .encode(x, y, fill=alt.value("white"), stroke=stroke, tooltip=tooltip)
     )
-    dark = (
+    texts = [
         alt.Chart(nodes)
-        .transform_filter(alt.datum.text_colour == "ink")
-        .mark_text(fontSize=13, fontWeight="bold", lineBreak="\n")
-        .encode(x, y, text="label:N", tooltip=tooltip)
-    )
-    coloured = (
-        alt.Chart(nodes)
-        .transform_filter(alt.datum.text_colour == "own")
-        .mark_text(fontSize=13, fontWeight="bold", lineBreak="\n")
-        .encode(x, y, text="label:N", color=stroke, tooltip=tooltip)
-    )
+        .transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box"))
+        .mark_text(
+            fontSize=size, fontWeight="bold", lineBreak="\n", lineHeight=12, dy=-6 * (lines - 1), baseline="middle"
+        )
+        .encode(x, y, text="label:N", color=alt.Color("ink:N", scale=None), tooltip=tooltip)
+        # Vega centres the first line of a text; the others hang below it.
+        for lines, size in ((1, 13), (2, 11), (3, 10))
+    ]
     tallest = max(len(level.experts) for level in wiring.levels)
-    return alt.layer(lines, boxes, gates, dark, coloured).properties(height=max(260, 44 * tallest))
+    return alt.layer(links_layer, boxes, gates, *texts).properties(height=max(260, 44 * tallest))
 
 
 def layout(
@@ -94,9 +96,10 @@ def layout(
     colours = task_colours(tasks)
 
     def box(x: float, y: float, w: float, h: float, label: str, colour: str, fill: float, about: str, ink: str) -> None:
+        label = wrapped(label)
         nodes.append(
             {"x": x, "y": y, "x0": x - w, "x1": x + w, "y0": y - h, "y1": y + h, "label": label, "colour": colour}
-            | {"fill": pale(colour, fill), "about": about, "shape": "box", "text_colour": ink}
+            | {"fill": pale(colour, fill), "about": about, "shape": "box", "ink": ink, "lines": label.count("\n") + 1}
         )
 
     def link(
@@ -111,7 +114,7 @@ def layout(
                 | {"width": width, "colour": colour, "opacity": opacity, "about": about}
             )
 
-    box(0, 0.5, 0.28, 0.2, "features", LINE, 0.25, "the encoder's output, read by every expert of level 1", "ink")
+    box(0, 0.5, 0.28, 0.2, "features", LINE, 0.25, "the encoder's output, read by every expert of level 1", INK)
     streams: dict[int, tuple[float, float]] = {}
     for number, level in enumerate(wiring.levels, start=1):
         x_expert, x_gate = 2 * number - 1.0, 2 * number - 0.0
@@ -129,7 +132,7 @@ def layout(
                 expert_colour(expert.owner),
                 0.5,
                 f"expert {expert.name}: {whose}",
-                "ink",
+                INK,
             )
             start = streams.get(expert.source, (0.28, 0.5))
             link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, f"what expert {expert.name} reads")
@@ -146,15 +149,26 @@ def layout(
                 link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), max(0.6, WIDEST * share), colour, 0.75, about)
             nodes.append(
                 {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
-                | {"fill": "#FFFFFF", "about": f"gate of {gate.name}", "shape": "gate", "text_colour": "none"}
+                | {"fill": "#FFFFFF", "about": f"gate of {gate.name}", "shape": "gate", "ink": colour, "lines": 0}
             )
             streams[g] = (x_gate + 0.06, y)
     x_tower = 2 * len(wiring.levels) + 1.0
     for k, name in enumerate(tasks):
         y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
         link(streams[wiring.outputs[k]], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
-        box(x_tower, y, 0.3, 0.075, name.replace("_", "\n"), colours[name], 0.22, f"tower of {name}", "own")
+        box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, f"tower of {name}", colours[name])
     return pd.DataFrame(nodes), pd.DataFrame(links)
+
+
+def wrapped(name: str) -> str:
+    """A name cut at underscores and blanks so that it fits a box; three lines at most."""
+    lines = [""]
+    for word in name.replace("_", " ").split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > LINE_LETTERS and len(lines) < 3:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(line if len(line) <= LINE_LETTERS + 3 else line[: LINE_LETTERS + 2] + "…" for line in lines)
 
 
 def _spread(count: int) -> list[float]:

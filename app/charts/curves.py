@@ -10,6 +10,8 @@ import pandas as pd
 from app.charts.palette import task_colours
 
 COLUMNS = ["epoch", "task", "value", "line", "what"]
+#: Height of a label's line, as a share of the range of the values.
+LABEL_HEIGHT = 0.075
 VALIDATION, YARDSTICK, TEST = "validation", "single-task", "test"
 
 
@@ -30,7 +32,8 @@ def auc_curves(
     ticks = sorted({1, *range(5, epochs, max(5, epochs // 4 // 5 * 5)), epochs})
     x = alt.X(
         "epoch:Q",
-        scale=alt.Scale(domain=[1, max(epochs, 2)], nice=False),
+        # Room for the labels at the right from the start: a label that grew out of the plot would shrink it.
+        scale=alt.Scale(domain=[1, 1 + 1.3 * max(epochs - 1, 1)], nice=False),
         axis=alt.Axis(title="epoch", values=ticks, format="d", grid=False),
     )
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
@@ -60,13 +63,25 @@ def auc_curves(
     )
     # The last point of each solid line carries the task's name and number: no legend to look up.
     label = (
-        base.transform_filter(alt.datum.what == VALIDATION)
-        .transform_window(
-            sort=[alt.SortField("epoch", order="descending")], last="row_number()", groupby=["task", "line"]
-        )
-        .transform_filter(alt.datum.last == 1)
-        .transform_calculate(text="datum.task + ' ' + format(datum.value, '.4f')")
-        .mark_text(align="left", dx=12, fontSize=13, fontWeight="bold", clip=False)
-        .encode(x, y, colour, detail, text="text:N")
+        alt.Chart(end_labels(rows))
+        .mark_text(align="left", dx=12, fontSize=13, fontWeight="bold")
+        .encode(x, y, colour, text="text:N")
     )
     return alt.layer(dotted, solid, end, label).properties(height=300)
+
+
+def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """One label per solid line at its last epoch: `epoch`, `value`, `task`, `text`; near ones are moved apart."""
+    solid = rows[rows["what"] == VALIDATION].dropna(subset=["value"])
+    if solid.empty:
+        return pd.DataFrame(columns=["epoch", "value", "task", "text"])
+    last = solid.sort_values("epoch").groupby(["task", "line"], sort=False).tail(1).sort_values("value")
+    span = float(rows["value"].max() - rows["value"].min()) or 1.0
+    places: list[float] = []
+    for value in last["value"]:
+        places.append(max(float(value), places[-1] + LABEL_HEIGHT * span) if places else float(value))
+    # They were pushed upwards only: half of the last one's push back down keeps them all near their lines.
+    slack = (places[-1] - float(last["value"].iloc[-1])) / 2
+    texts = [f"{task} {value:.4f}" for task, value in zip(last["task"], last["value"], strict=True)]
+    epochs, tasks = last["epoch"].tolist(), last["task"].tolist()
+    return pd.DataFrame({"epoch": epochs, "value": [p - slack for p in places], "task": tasks, "text": texts})

@@ -77,7 +77,9 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
         metric = (
             "AUC" if not history.epochs or "auc" in next(iter(history.epochs[-1].metrics["valid"].values())) else "MSE"
         )
-        st.altair_chart(auc_curves(rows, tasks, record.epochs, metric), width="stretch", alt=_alt(record, "AUC by epoch.", sentence))
+        st.altair_chart(
+            auc_curves(rows, tasks, record.epochs, metric), width="stretch", alt=_alt(record, "AUC by epoch.", sentence)
+        )
         st.caption(sentence)
         st.caption(
             ("Dotted: single-task with the same seed and budget. Ring: test. " if base else "Ring: test. ")
@@ -87,12 +89,9 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
 
 def gates_card(record: RunRecord, history: History) -> None:
     """Who listens to whom, and the mean gate weights of an epoch that can be chosen."""
-    started = history.started
+    wiring, tasks = analysis.wiring(record, history), _tasks(record, history)
     with st.container(border=True):
         st.markdown("**Who listens to whom**")
-        if started is None:
-            st.caption("The architecture appears as soon as a worker has loaded the data.")
-            return
         gates = history.gates
         kept = [epoch for epoch in history.epochs if epoch.gates]
         chosen = kept[-1].epoch if kept else 0
@@ -102,11 +101,11 @@ def gates_card(record: RunRecord, history: History) -> None:
             chosen = st.select_slider("Epoch", numbers, tested, key=f"epoch.{record.id}", persist_state="session")
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
         means = {name: summary.mean for name, summary in gates.items()} or None
-        sentence = wording.gates_sentence(started.wiring, started.tasks, gates)
+        sentence = wording.gates_sentence(wiring, tasks, gates)
         # Of the run, not of the chosen epoch: see _alt.
-        claim = wording.gates_sentence(started.wiring, started.tasks, history.gates)
+        claim = wording.gates_sentence(wiring, tasks, history.gates)
         st.altair_chart(
-            architecture(started.wiring, started.tasks, means), width="stretch",
+            architecture(wiring, tasks, means), width="stretch",
             alt=_alt(record, "Architecture.", claim),
         )  # fmt: skip
         st.caption(
@@ -114,9 +113,7 @@ def gates_card(record: RunRecord, history: History) -> None:
             "Grey: shared expert. Tint: private to a task."
         )
         if gates:
-            st.altair_chart(
-                gate_bars(started.wiring, gates), width="stretch", alt=_alt(record, "Mean gate weights.", claim)
-            )
+            st.altair_chart(gate_bars(wiring, gates), width="stretch", alt=_alt(record, "Mean gate weights.", claim))
         st.caption(sentence)
 
 
