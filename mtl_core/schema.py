@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FeatureKind = Literal["numeric", "categorical"]
+FeatureKind = Literal["numeric", "categorical", "sequence"]
+Role = Literal["user", "item", "context", "position"]
 TaskKind = Literal["binary", "regression"]
 Scaling = Literal["none", "standard", "quantile"]
 #: Which metric a task of a kind is judged by, and the sign that makes "higher is better" of it.
@@ -22,8 +23,16 @@ class Feature(_Frozen):
 
     name: str
     kind: FeatureKind
-    #: Known values of a categorical column; None: those of the training rows.
+    #: Whom the column describes. A position column says where an item was shown; it explains clicks, not liking.
+    role: Role | None = None
+    #: Known values of a categorical or sequence column; None: those of the training rows.
     categories: tuple[str, ...] | None = None
+    #: A sequence column holds several values in one cell, oldest first, with this sign between them.
+    separator: str = " "
+    #: Values of a sequence that are kept: the latest ones.
+    max_length: int = Field(20, ge=1, le=500)
+    #: A sequence of ids may look its values up in the table of the categorical column of this name.
+    table_of: str | None = None
     #: How a numeric column is scaled; the scaler is fitted on training rows only.
     scaling: Scaling = "standard"
     #: A numeric column may also be cut into this many bins, each with an embedding of its own, so that a model need not
@@ -42,6 +51,11 @@ class Task(_Frozen):
     kind: TaskKind = "binary"
     label: str
     space: str | None = None
+    #: The task that must have happened first: a conversion comes after a click.
+    after: str | None = None
+    #: Hidden column with the true probability (or mean) of the label for *every* row, where the world is made. Models
+    #: never see it; metrics named `...@all` are taken against it.
+    truth: str | None = None
     description: str = ""
 
 
@@ -62,6 +76,20 @@ class Schema(_Frozen):
         reserved = sorted({"shared", "all tasks", "S"} & set(tasks))
         if reserved:
             raise ValueError(f"No task may be called {reserved[0]!r}: shared gates and experts have that name.")
+        by_name = {feature.name: feature for feature in self.features}
+        for feature in self.features:
+            if feature.table_of is not None:
+                other = by_name.get(feature.table_of)
+                if feature.kind != "sequence" or other is None or other.kind != "categorical":
+                    raise ValueError(
+                        f"{feature.name}: table_of joins a sequence to a categorical feature, and "
+                        f"{feature.table_of!r} is none."
+                    )
+        for place, task in enumerate(self.tasks):
+            if task.after is not None and task.after not in tasks[:place]:
+                raise ValueError(f"Task {task.name} comes after {task.after!r}, which must be a task before it.")
+            if task.truth is not None and task.truth not in self.hidden:
+                raise ValueError(f"The truth of task {task.name} must be a hidden column.")
         secret = {task.label for task in self.tasks} | {t.space for t in self.tasks if t.space} | set(self.hidden)
         leaks = sorted(secret & set(features))
         if leaks:
@@ -77,6 +105,11 @@ class Schema(_Frozen):
     def categorical(self) -> tuple[Feature, ...]:
         """The categorical features, in order."""
         return tuple(f for f in self.features if f.kind == "categorical")
+
+    @property
+    def sequences(self) -> tuple[Feature, ...]:
+        """The sequence features, in order."""
+        return tuple(f for f in self.features if f.kind == "sequence")
 
     @property
     def fields(self) -> tuple[Feature, ...]:
