@@ -27,7 +27,10 @@ def shown_run() -> str:
         del st.query_params["run"]
         st.toast(f"There is no run called {asked[:40]}; showing another.")
     still_open = [record for record in library.store.runs(limit=50) if record.open]
-    return still_open[0].id if still_open else f"{EXAMPLE_PREFIX}conflict-mmoe-0"
+    if not still_open:
+        return f"{EXAMPLE_PREFIX}conflict-mmoe-0"
+    st.query_params["run"] = still_open[0].id  # it stays on the screen when it ends
+    return still_open[0].id
 
 
 def train(setup: Setup) -> None:
