@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import cast
 
-from mtl_core.encoders import EncoderOptions
+from mtl_core.encoders import EncoderOptions, SequenceTable
 from mtl_core.schema import Feature
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.base import TrunkOptions
@@ -27,16 +27,18 @@ def parameter_count(spec: RunSpec) -> Size:
     encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
     streams = encoder.streams(len(tasks), trunk.separate_embeddings)
     vocabulary = [_rows(feature) for feature in schema.fields]
+    sequences = [SequenceTable(0 if f.table_of else None, 0 if f.table_of else _rows(f)) for f in schema.sequences]
     wiring = trunk.wire(tasks, streams)
     sizes = (wiring.width, *spec.model.towers, 1)
     towers = len(tasks) * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     numeric = len(schema.numeric)
+    embedded = (*schema.fields, *(f for f in schema.sequences if f.table_of is None))
     count = (
-        encoder.parameters(numeric, vocabulary, streams)
-        + wiring.parameters(encoder.width(numeric, vocabulary))
+        encoder.parameters(numeric, vocabulary, streams, sequences)
+        + wiring.parameters(encoder.width(numeric, vocabulary, sequences))
         + towers
     )
-    return Size(count, exact=all(f.kind == "categorical" and f.categories for f in schema.fields))
+    return Size(count, exact=all(f.kind != "numeric" and f.categories for f in embedded))
 
 
 def _rows(feature: Feature) -> int:

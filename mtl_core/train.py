@@ -46,6 +46,8 @@ class Split(NamedTuple):
     ids: Tensor  # [N, C]
     labels: Tensor  # [N, K]
     mask: Tensor  # [N, K]
+    sequences: Tensor  # [N, Q, T]
+    truth: Tensor  # [N, K], read by metrics alone
 
 
 class TrainingFailed(RuntimeError):
@@ -98,7 +100,8 @@ def resolve_device(wanted: str) -> torch.device:
 def build_model(spec: RunSpec, data: Encoded) -> Model:
     """The model of a spec, initialised from the spec's seed; the global random state is left alone."""
     generator = torch.Generator().manual_seed(spec.seed)
-    return Model(spec.model, data.schema.task_names, len(data.schema.numeric), data.vocabulary, generator)
+    sizes = len(data.schema.numeric), data.vocabulary
+    return Model(spec.model, data.schema.task_names, *sizes, generator, data.sequence_tables)
 
 
 def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float) -> Iterator[Event]:
@@ -194,7 +197,9 @@ class _Member:
 
     def step(self, rows: Split) -> tuple[Tensor, Tensor]:
         """One optimiser step on these rows; the detached losses [K] and the loss weights [K]."""
-        losses = task_losses(self.model(rows.numeric, rows.ids).logits, rows.labels, rows.mask, self.tasks)
+        losses = task_losses(
+            self.model(rows.numeric, rows.ids, rows.sequences).logits, rows.labels, rows.mask, self.tasks
+        )
         weights, self.balance = self.balancer.weights(losses.detach(), None, self.balance)
         self.optimizer.zero_grad(set_to_none=True)
         (weights * losses).sum(-1).backward()
@@ -265,14 +270,16 @@ def evaluate(model: Model, rows: Split, data: Encoded) -> dict[str, dict[str, fl
     with _Scoring(model):
         for start in range(0, len(rows.labels), EVALUATION_ROWS):
             stop = start + EVALUATION_ROWS
-            parts.append(model(rows.numeric[start:stop], rows.ids[start:stop]).logits)
+            part = Split(*(column[start:stop] for column in rows))
+            parts.append(model(part.numeric, part.ids, part.sequences).logits)
     logits = {name: torch.cat([part[name] for part in parts]) for name in data.schema.task_names}
-    return task_metrics(logits, rows.labels, rows.mask, data.schema.tasks)
+    return task_metrics(logits, rows.labels, rows.mask, data.schema.tasks, rows.truth)
 
 
 def _probe(model: Model, rows: Split) -> tuple[dict[str, GateSummary], dict[str, Tensor]]:
     with _Scoring(model):
-        gates = model(rows.numeric[:PROBE_ROWS], rows.ids[:PROBE_ROWS]).gates
+        some = Split(*(column[:PROBE_ROWS] for column in rows))
+        gates = model(some.numeric, some.ids, some.sequences).gates
     return {name: summarise_gate(gate) for name, gate in gates.items()}, gates
 
 
@@ -294,7 +301,8 @@ class _Scoring:
 
 
 def _to_device(arrays: Arrays, device: torch.device) -> Split:
-    return Split(*(torch.from_numpy(a).to(device) for a in (arrays.numeric, arrays.ids, arrays.labels, arrays.mask)))
+    columns = (arrays.numeric, arrays.ids, arrays.labels, arrays.mask, arrays.sequences, arrays.truth)
+    return Split(*(torch.from_numpy(column).to(device) for column in columns))
 
 
 def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:

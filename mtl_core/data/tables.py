@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtl_core.data.base import DataError, Frames
+from mtl_core.encoders import SequenceTable
 from mtl_core.schema import Feature, Schema
 
 if TYPE_CHECKING:
@@ -18,14 +19,29 @@ if TYPE_CHECKING:
 MISSING = "(missing)"
 
 
+#: Where a sequence is shorter than the longest: no value, as opposed to an unknown one, which is 0.
+PAD = -1
+
+
 @dataclass(frozen=True)
 class Arrays:
-    """One split as arrays. Labels outside a task's sample space are 0 and must not be read."""
+    """One split as arrays. Labels outside a task's sample space are 0 and must not be read.
+
+    Inputs are `numeric`, `ids` and `sequences`; `truth` is what metrics of a made world compare with.
+    """
 
     numeric: NDArray[np.float32]  # [N, F]
-    ids: NDArray[np.int64]  # [N, C], 0 is the field's unknown value
+    ids: NDArray[np.int64] | NDArray[np.int32]  # [N, C], 0 is the field's unknown value
     labels: NDArray[np.float32]  # [N, K]
     mask: NDArray[np.bool_]  # [N, K], true inside the task's sample space
+    sequences: NDArray[np.int32] = field(default=None)  # type: ignore[arg-type]  # [N, Q, T], oldest first, then PAD
+    truth: NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]  # [N, K], NaN where there is none
+
+    def __post_init__(self) -> None:
+        if self.sequences is None:
+            object.__setattr__(self, "sequences", np.zeros((len(self.labels), 0, 0), np.int32))
+        if self.truth is None:
+            object.__setattr__(self, "truth", np.full(self.labels.shape, np.nan, np.float32))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,13 +55,15 @@ class Encoded:
     train: Arrays
     valid: Arrays
     test: Arrays
-    #: Rows of each categorical field's table, unknown row included.
+    #: Rows of each embedded field's table, unknown row included.
     vocabulary: tuple[int, ...]
     notes: tuple[str, ...]
+    #: The table that each sequence feature reads.
+    sequence_tables: tuple[SequenceTable, ...] = ()
 
 
 def encode(schema: Schema, frames: Frames) -> Encoded:
-    """Fit on the training rows, apply to all splits. Hidden columns are dropped here: no array holds them.
+    """Fit on the training rows, apply to all splits. Hidden columns reach no input.
 
     Raises:
         DataError: a column that is missing, a label that is not what its task says.
@@ -57,6 +75,7 @@ def encode(schema: Schema, frames: Frames) -> Encoded:
         valid=encoder.transform(frames.valid),
         test=encoder.transform(frames.test),
         vocabulary=encoder.vocabulary,
+        sequence_tables=encoder.sequence_tables,
         notes=frames.notes,
     )
 
@@ -83,6 +102,10 @@ class TableEncoder:
         for feature in self.schema.categorical:
             values = feature.categories or tuple(sorted(_as_text(table[feature.name]).unique()))
             self._categories[feature.name] = pd.Index(values)
+        for feature in self.schema.sequences:
+            if feature.table_of is None:
+                seen = _cells(table[feature.name], feature).explode().dropna().unique()
+                self._categories[feature.name] = pd.Index(feature.categories or tuple(sorted(seen)))
         for feature in self.schema.numeric:
             column = _numbers(table, feature.name)
             known = column[np.isfinite(column)]
@@ -103,6 +126,17 @@ class TableEncoder:
             for f in self.schema.fields
         )
 
+    @property
+    def sequence_tables(self) -> tuple[SequenceTable, ...]:
+        """Whose table each sequence looks its values up in."""
+        places = {f.name: i for i, f in enumerate(self.schema.fields)}
+        return tuple(
+            SequenceTable(None, len(self._categories[f.name]) + 1)
+            if f.table_of is None
+            else SequenceTable(places[f.table_of], 0)
+            for f in self.schema.sequences
+        )
+
     def transform(self, table: pd.DataFrame) -> Arrays:
         """Encode these rows; values not seen while fitting become the field's unknown value."""
         rows = len(table)
@@ -112,7 +146,7 @@ class TableEncoder:
             column = np.where(np.isfinite(column), column, self._fill[feature.name])
             scaler = self._scalers[feature.name]
             numeric[:, i] = column if scaler is None or not rows else scaler.transform(column[:, None])[:, 0]
-        ids = np.zeros((rows, len(self.schema.fields)), np.int64)
+        ids = np.zeros((rows, len(self.schema.fields)), np.int32)
         for i, feature in enumerate(self.schema.fields):
             if feature.kind == "numeric":
                 raw = _numbers(table, feature.name)
@@ -122,7 +156,28 @@ class TableEncoder:
             # get_indexer gives -1 for a value it does not know; + 1 makes that the unknown row.
             ids[:, i] = self._categories[feature.name].get_indexer(_index(_as_text(table[feature.name]))) + 1
         labels, mask = self._labels(table)
-        return Arrays(numeric, ids, labels, mask)
+        return Arrays(numeric, ids, labels, mask, self._sequences(table), self._truth(table))
+
+    def _sequences(self, table: pd.DataFrame) -> NDArray[np.int32]:
+        features = self.schema.sequences
+        longest = max((f.max_length for f in features), default=0)
+        out = np.full((len(table), len(features), longest), PAD, np.int32)
+        for q, feature in enumerate(features):
+            cells = _cells(table[feature.name], feature)
+            lengths = cells.str.len().to_numpy(np.int64)
+            flat = cells[lengths > 0].explode()
+            values = self._categories[feature.table_of or feature.name]
+            row = np.repeat(np.arange(len(table)), lengths)
+            place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            out[row, q, place] = values.get_indexer(_index(flat)) + 1
+        return out
+
+    def _truth(self, table: pd.DataFrame) -> NDArray[np.float32]:
+        out = np.full((len(table), len(self.schema.tasks)), np.nan, np.float32)
+        for k, task in enumerate(self.schema.tasks):
+            if task.truth is not None:
+                out[:, k] = table[task.truth].to_numpy(np.float32)
+        return out
 
     def _labels(self, table: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         tasks = self.schema.tasks
@@ -160,6 +215,13 @@ def _numbers(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
 def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Values as text; a missing value becomes a value of its own (pandas keeps it missing through `astype(str)`)."""
     return column.astype("string").fillna(MISSING).astype(object)
+
+
+def _cells(column: pd.Series[Any], feature: Feature) -> pd.Series[Any]:
+    """Each cell as the list of its values, the latest `max_length` of them; a missing or empty cell as no values."""
+    lists = column.astype("string").fillna("").astype(object).str.split(feature.separator)
+    latest = feature.max_length
+    return lists.map(lambda values: [v for v in values if v][-latest:])
 
 
 def _index(values: pd.Series[Any]) -> pd.Index[Any]:

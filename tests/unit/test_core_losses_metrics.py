@@ -232,8 +232,8 @@ def test_scores_that_are_no_numbers_have_no_metrics(bad: float) -> None:
         logit[row] = bad
     found = task_metrics(logits, labels, mask, TASKS)
     assert found == {
-        "click": {"auc": None, "log_loss": None},
-        "buy": {"auc": None, "log_loss": None},
+        "click": dict.fromkeys(("auc", "log_loss", "pcoc", "ece")),
+        "buy": dict.fromkeys(("auc", "log_loss", "pcoc", "ece")),
         "dwell": {"mse": None},
     }
 
@@ -243,7 +243,7 @@ def test_a_task_without_rows_has_no_metrics() -> None:
     logits, labels, mask = example()
     mask[:, 1:] = False
     found = task_metrics(logits, labels, mask, TASKS)
-    assert found["buy"] == {"auc": None, "log_loss": None}
+    assert found["buy"] == dict.fromkeys(("auc", "log_loss", "pcoc", "ece"))
     assert found["dwell"] == {"mse": None}
     assert found["click"]["auc"] is not None
 

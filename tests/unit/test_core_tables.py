@@ -185,7 +185,9 @@ def test_hidden_columns_and_labels_reach_no_input() -> None:
     spoilt = encode(SCHEMA, Frames(other, other, other)).train
     assert np.array_equal(plain.numeric, spoilt.numeric)
     assert np.array_equal(plain.ids, spoilt.ids)
-    assert {field.name for field in dataclasses.fields(plain)} == {"numeric", "ids", "labels", "mask"}
+    assert np.array_equal(plain.sequences, spoilt.sequences)
+    known = {"numeric", "ids", "sequences", "labels", "mask", "truth"}
+    assert {field.name for field in dataclasses.fields(plain)} == known
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])

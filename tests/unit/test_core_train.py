@@ -101,9 +101,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool, Tensor]]:
     seen: list[tuple[bool, bool, Tensor]] = []
     forward = Model.forward
 
-    def spy(self: Model, numeric: Tensor, ids: Tensor) -> Any:
+    def spy(self: Model, numeric: Tensor, ids: Tensor, sequences: Tensor) -> Any:
         seen.append((self.training, torch.is_grad_enabled(), numeric.detach().clone()))
-        return forward(self, numeric, ids)
+        return forward(self, numeric, ids, sequences)
 
     monkeypatch.setattr(Model, "forward", spy)
     return seen
@@ -150,7 +150,7 @@ def test_epochs_say_what_was_measured() -> None:
         assert list(epoch.losses) == list(epoch.metrics["valid"]) == ["A", "B"]
         assert epoch.weights == {"A": 1.0, "B": 0.5}
         assert set(epoch.metrics) == {"valid"}
-        assert set(epoch.metrics["valid"]["A"]) == {"auc", "log_loss"}
+        assert set(epoch.metrics["valid"]["A"]) == {"auc", "log_loss", "pcoc", "ece"}
         assert list(epoch.gates) == ["level 1 / A", "level 1 / B", "level 1 / shared", "level 2 / A", "level 2 / B"]
         assert epoch.train_seconds > 0
         assert epoch.samples_per_second == pytest.approx(ROWS / epoch.train_seconds)
