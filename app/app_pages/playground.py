@@ -49,10 +49,12 @@ with st.sidebar:
     top = st.container()
     setup = setup_panel()
     with top:
-        st.button(
+        # No callback: it would get what the controls said one run ago, without the number that was typed last.
+        if st.button(
             "Train", type="primary", icon=":material/play_arrow:", width="stretch", shortcut="Space",
-            disabled=setup.spec is None, on_click=train, args=(setup,), key="train",
-        )  # fmt: skip
+            disabled=setup.spec is None, key="train",
+        ):  # fmt: skip
+            train(setup)
         if setup.problem:
             st.error(setup.problem, title="These options cannot be trained")
         if services.executor().problem:
