@@ -40,6 +40,12 @@ st.navigation(
             icon=":material/table_rows:",
             help="Every run with its options, size, test scores, time and state: open, compare, delete.",
         ),
+        st.Page(
+            "app_pages/data.py",
+            title="Data",
+            icon=":material/table_chart:",
+            help="Label rates and correlation, funnel, features against labels; the dials of a made world.",
+        ),
     ],
     position="top",
 ).run()

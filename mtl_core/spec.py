@@ -225,6 +225,15 @@ def describe(error: ValidationError) -> str:
     return " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
 
 
+def options_problem(part: type[Options], options: Mapping[str, Any]) -> str | None:
+    """What is wrong with the options of one part, in one line; None if nothing is."""
+    try:
+        part.model_validate(dict(options))
+    except ValidationError as error:
+        return " ".join(dict.fromkeys(_problems(error, part, ())))
+    return None
+
+
 def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...]) -> list[str]:
     lines: list[str] = []
     for item in error.errors(include_url=False):

@@ -91,6 +91,9 @@ class Adult(DatasetOptions):
             ),
         )
 
+    def files(self) -> tuple[PublicFile, ...]:
+        return tuple(FILES.values())
+
     def frames(self, seed: int) -> Frames:
         import numpy as np
 

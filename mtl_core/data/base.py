@@ -11,6 +11,8 @@ from mtl_core.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mtl_core.data.files import PublicFile
+
 
 class DataError(ValueError):
     """Data that cannot be had or cannot be used; the message says in plain words what to do."""
@@ -40,6 +42,10 @@ class DatasetOptions(Options):
             DataError: the data cannot be had; the message says what to do.
         """
         raise NotImplementedError
+
+    def files(self) -> tuple[PublicFile, ...]:
+        """Public files that `frames` will read, or download where they are not on this machine yet."""
+        return ()
 
     @classmethod
     def preset(cls) -> dict[str, Any]:

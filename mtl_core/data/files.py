@@ -25,11 +25,11 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("seesaw"))
 
 
-def locate(file: PublicFile) -> Path:
-    """Path of the file on this machine, after a download if need be.
+def find(file: PublicFile) -> Path | None:
+    """Path of the file if it is on this machine already.
 
     Raises:
-        DataError: neither file nor network; or a file that is not the one expected.
+        DataError: the folder in `SEESAW_DATA` holds another file of this name.
     """
     import pooch
 
@@ -44,11 +44,24 @@ def locate(file: PublicFile) -> Path:
                 )
             return local
     cached = cache_folder() / file.name
-    if cached.is_file() and pooch.file_hash(str(cached)) == file.sha256:
-        return cached
+    return cached if cached.is_file() and pooch.file_hash(str(cached)) == file.sha256 else None
+
+
+def locate(file: PublicFile) -> Path:
+    """Path of the file on this machine, after a download if need be.
+
+    Raises:
+        DataError: neither file nor network; or a file that is not the one expected.
+    """
+    import pooch
+
+    there = find(file)
+    if there is not None:
+        return there
     pooch.get_logger().setLevel("ERROR")
     try:
-        return Path(pooch.retrieve(file.url, known_hash=f"sha256:{file.sha256}", fname=file.name, path=cached.parent))
+        folder = cache_folder()
+        return Path(pooch.retrieve(file.url, known_hash=f"sha256:{file.sha256}", fname=file.name, path=folder))
     except ValueError as error:
         raise DataError(f"The download of {file.url} was not the published file: {error}. Try again later.") from error
     except OSError as error:  # requests' errors are OSErrors
