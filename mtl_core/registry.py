@@ -9,7 +9,10 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from mtl_core.options import Options
 
@@ -71,6 +74,12 @@ def title(kind: str, name: str) -> str:
     return _titles[kind, name]
 
 
+@lru_cache(maxsize=256)
+def json_schema(part: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an options class, made once; shared, so never to be changed."""
+    return part.model_json_schema()
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every part with the JSON schema of its options; data sets carry their preset too (`python -m mtl_core list`)."""
     result: dict[str, dict[str, Any]] = {}
@@ -78,7 +87,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
         result[kind] = {}
         for name in names(kind):
             part = _parts[kind][name]
-            entry: dict[str, Any] = {**part.model_json_schema(), "title": title(kind, name)}
+            entry: dict[str, Any] = {**json_schema(part), "title": title(kind, name)}
             preset = getattr(part, "preset", None)
             if preset is not None:
                 entry["preset"] = preset()

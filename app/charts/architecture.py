@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import LINE, SHARED, expert_colour, hue, pale, task_colours
 from mtl_core.trunks.wiring import Wiring
@@ -20,9 +23,7 @@ INK = "#1B1E23"
 LINE_LETTERS = 10
 
 
-def architecture(
-    wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None = None
-) -> alt.LayerChart | alt.FacetChart:
+def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None = None) -> Drawing:
     """The trunk from features (left) to towers (right).
 
     Args:
@@ -32,14 +33,20 @@ def architecture(
             visible expert counts alike.
     """
     nodes, links = layout(wiring, tasks, weights)
+    tallest = max(len(level.experts) for level in wiring.levels)
     columns = 2 * len(wiring.levels) + 2
+    return Drawing(_template(columns, max(260, 44 * tallest)), {"nodes": nodes, "links": links})
+
+
+@lru_cache(maxsize=64)
+def _template(columns: int, height: int) -> dict[str, Any]:
     x = alt.X("x:Q", scale=alt.Scale(domain=[-0.45, columns - 0.55]), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
     # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
     stroke = alt.Color("colour:N", scale=None)
     tooltip = [alt.Tooltip("about:N", title="what")]
     links_layer = (
-        alt.Chart(links)
+        alt.Chart(alt.NamedData("links"))
         .mark_line(strokeCap="round")
         .encode(
             x,
@@ -53,7 +60,7 @@ def architecture(
         )
     )
     boxes = (
-        alt.Chart(nodes)
+        alt.Chart(alt.NamedData("nodes"))
         .transform_filter(alt.datum.shape != "gate")
         .mark_rect(cornerRadius=5, strokeWidth=1.5)
         .encode(
@@ -68,13 +75,13 @@ def architecture(
         )
     )
     gates = (
-        alt.Chart(nodes)
+        alt.Chart(alt.NamedData("nodes"))
         .transform_filter(alt.datum.shape == "gate")
         .mark_point(shape="circle", size=420, strokeWidth=2.4, filled=True, fillOpacity=1)
         .encode(x, y, fill=alt.value("white"), stroke=stroke, tooltip=tooltip)
     )
     texts = [
-        alt.Chart(nodes)
+        alt.Chart(alt.NamedData("nodes"))
         .transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box"))
         .mark_text(
             fontSize=size, fontWeight="bold", lineBreak="\n", lineHeight=12, dy=-6 * (lines - 1), baseline="middle"
@@ -83,8 +90,7 @@ def architecture(
         # Vega centres the first line of a text; the others hang below it.
         for lines, size in ((1, 13), (2, 11), (3, 10))
     ]
-    tallest = max(len(level.experts) for level in wiring.levels)
-    return alt.layer(links_layer, boxes, gates, *texts).properties(height=max(260, 44 * tallest))
+    return template(alt.layer(links_layer, boxes, gates, *texts).properties(height=height))
 
 
 def layout(

@@ -1,12 +1,15 @@
-"""Per-task AUC by epoch: live while a run trains, so Altair, whose view stays and only swaps its rows."""
+"""Per-task AUC by epoch: live while a run trains, so Altair."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from app.charts.drawing import Drawing, template
 from app.charts.palette import task_colours
 
 COLUMNS = ["epoch", "task", "value", "line", "what"]
@@ -15,9 +18,7 @@ LABEL_HEIGHT = 0.075
 VALIDATION, YARDSTICK, TEST = "validation", "single-task", "test"
 
 
-def auc_curves(
-    rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: str = "AUC"
-) -> alt.LayerChart | alt.FacetChart:
+def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: str = "AUC") -> Drawing:
     """Validation curves (solid), the single-task yardstick (dotted) and the test score (a ringed dot).
 
     Args:
@@ -27,6 +28,11 @@ def auc_curves(
         epochs: the budget; the axis has this length from the start, so nothing jumps while the curve grows.
         metric: what is drawn.
     """
+    return Drawing(_template(tuple(tasks), epochs, metric), {"curves": rows[COLUMNS], "labels": end_labels(rows)})
+
+
+@lru_cache(maxsize=64)
+def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     ticks = sorted({1, *range(5, epochs, max(5, epochs // 4 // 5 * 5)), epochs})
@@ -44,7 +50,7 @@ def auc_curves(
         alt.Tooltip("epoch:Q", format="d"),
         alt.Tooltip("value:Q", title=metric, format=".4f"),
     ]
-    base = alt.Chart(rows if len(rows) else pd.DataFrame(columns=COLUMNS))
+    base = alt.Chart(alt.NamedData("curves"))
     detail = alt.Detail("line:N")
     solid = (
         base.transform_filter(alt.datum.what == VALIDATION)
@@ -63,11 +69,11 @@ def auc_curves(
     )
     # The last point of each solid line carries the task's name and number: no legend to look up.
     label = (
-        alt.Chart(end_labels(rows))
+        alt.Chart(alt.NamedData("labels"))
         .mark_text(align="left", dx=12, fontSize=13, fontWeight="bold")
         .encode(x, y, colour, text="text:N")
     )
-    return alt.layer(dotted, solid, end, label).properties(height=300)
+    return template(alt.layer(dotted, solid, end, label).properties(height=300))
 
 
 def end_labels(rows: pd.DataFrame) -> pd.DataFrame:

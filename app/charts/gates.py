@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import altair as alt
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, SHARED, expert_colour, hue, pale, tint
 from mtl_core.events import GateSummary
@@ -23,16 +26,20 @@ def gate_key(level: int, gate: str) -> str:
     return f"level {level} / {gate}"
 
 
-def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> alt.LayerChart | alt.FacetChart:
+def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
     """Mean gate weights of the last level as one bar of length 1 per gate, cut into experts."""
-    rows = bar_rows(wiring, gates)
+    return Drawing(_bars_template(len(wiring.levels[-1].gates)), {"bars": bar_rows(wiring, gates)})
+
+
+@lru_cache(maxsize=16)
+def _bars_template(count: int) -> dict[str, Any]:
     x = alt.X("start:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title=None, format="%", tickCount=5, grid=False))
     y = alt.Y(
         "gate:N", sort=None, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=130)
     )
     tooltip = [alt.Tooltip("gate:N"), alt.Tooltip("expert:N"), alt.Tooltip("mean:Q", title="mean weight", format=".3f")]
     bars = (
-        alt.Chart(rows)
+        alt.Chart(alt.NamedData("bars"))
         .mark_bar(stroke="white", strokeWidth=1, height={"band": 0.62})
         .encode(
             x,
@@ -43,7 +50,7 @@ def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> alt.LayerChar
         )
     )
     names = (
-        alt.Chart(rows)
+        alt.Chart(alt.NamedData("bars"))
         .transform_filter(alt.datum.mean > 0.07)
         .transform_calculate(
             text="datum.expert + ' ' + format(datum.mean, '.0%')", middle="(datum.start + datum.end) / 2"
@@ -51,8 +58,7 @@ def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> alt.LayerChar
         .mark_text(fontSize=12)
         .encode(alt.X("middle:Q"), y, text="text:N", tooltip=tooltip)
     )
-    count = rows["gate"].nunique() if len(rows) else 1
-    return alt.layer(bars, names).properties(height=40 + 56 * count)
+    return template(alt.layer(bars, names).properties(height=40 + 56 * count))
 
 
 def bar_rows(wiring: Wiring, gates: Mapping[str, GateSummary]) -> pd.DataFrame:

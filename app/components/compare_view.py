@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from app import analysis, wording
+from app import analysis, services, wording
 from app.charts.architecture import architecture
 from app.charts.curves import YARDSTICK, auc_curves
 from app.charts.gates import gate_distributions, gate_heatmap
+from app.components.live import live_chart
 from app.components.run_view import header
 from app.jobs.records import RunRecord
 from app.library import History
@@ -27,11 +30,8 @@ def one_side(record: RunRecord, history: History, key: str) -> None:
     with st.container(border=True):
         header(record, history)
         means = {name: summary.mean for name, summary in gates.items()}
-        st.altair_chart(
-            architecture(started.wiring, started.tasks, means),
-            width="stretch",
-            alt=f"Architecture. {sentence}",
-            key=f"{key}.architecture",
+        live_chart(
+            architecture(started.wiring, started.tasks, means), f"Architecture. {sentence}", key=f"{key}.architecture"
         )
         st.markdown("**Distribution of gate weights** (same scale on both sides)")
         levels = len(started.wiring.levels)
@@ -40,18 +40,32 @@ def one_side(record: RunRecord, history: History, key: str) -> None:
             "Level", list(range(1, levels + 1)), default=levels, key=f"{key}.level.{levels}", required=True,
             format_func=lambda n: f"level {n}" + (" (towers read this)" if n == levels else ""),
         )  # fmt: skip
-        st.plotly_chart(
-            gate_distributions(started.wiring, gates, level), width="stretch", key=f"{key}.distributions", alt=sentence
-        )
+        st.plotly_chart(_distributions(record.id, level), width="stretch", key=f"{key}.distributions", alt=sentence)
         st.caption(f"{sentence} Bar: mean over {_rows(history):,} validation rows.")
         kept = [(epoch.epoch, epoch.gates) for epoch in history.epochs if epoch.gates]
         if kept:
             st.markdown("**Mean gate weights by epoch**")
             st.plotly_chart(
-                gate_heatmap(started.wiring, kept), width="stretch", key=f"{key}.heatmap",
+                _heatmap(record.id), width="stretch", key=f"{key}.heatmap",
                 alt=f"Mean gate weights over {len(kept)} epochs. {sentence}",
             )  # fmt: skip
         st.caption(wording.source_line(history))
+
+
+# Of finished runs, which no longer change: building a Plotly figure costs more than sending it.
+@lru_cache(maxsize=128)
+def _distributions(run_id: str, level: int) -> go.Figure:
+    history = services.library().history(run_id)
+    assert history.started is not None
+    return gate_distributions(history.started.wiring, history.gates, level)
+
+
+@lru_cache(maxsize=128)
+def _heatmap(run_id: str) -> go.Figure:
+    history = services.library().history(run_id)
+    assert history.started is not None
+    kept = [(epoch.epoch, epoch.gates) for epoch in history.epochs if epoch.gates]
+    return gate_heatmap(history.started.wiring, kept)
 
 
 def curves(sides: Sequence[tuple[RunRecord, History]]) -> None:
@@ -69,7 +83,7 @@ def curves(sides: Sequence[tuple[RunRecord, History]]) -> None:
         )
         tasks = history.started.tasks if history.started else []
         sentence = f"{_scores(history, 'Left')} {_scores(other, 'Right')}"
-        st.altair_chart(auc_curves(rows, tasks, max(first.epochs, second.epochs)), width="stretch", alt=sentence)
+        live_chart(auc_curves(rows, tasks, max(first.epochs, second.epochs)), sentence)
         st.caption(f"Solid: left. Dotted: right. {sentence}")
 
 

@@ -8,6 +8,7 @@ from app import analysis, services, wording
 from app.charts.architecture import architecture
 from app.charts.curves import auc_curves
 from app.charts.gates import gate_bars
+from app.components.live import live_chart
 from app.jobs.records import RunRecord
 from app.library import History, is_example
 
@@ -77,9 +78,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
         metric = (
             "AUC" if not history.epochs or "auc" in next(iter(history.epochs[-1].metrics["valid"].values())) else "MSE"
         )
-        st.altair_chart(
-            auc_curves(rows, tasks, record.epochs, metric), width="stretch", alt=_alt(record, "AUC by epoch.", sentence)
-        )
+        live_chart(auc_curves(rows, tasks, record.epochs, metric), _alt(record, "AUC by epoch.", sentence))
         st.caption(sentence)
         st.caption(
             ("Dotted: single-task with the same seed and budget. Ring: test. " if base else "Ring: test. ")
@@ -104,16 +103,13 @@ def gates_card(record: RunRecord, history: History) -> None:
         sentence = wording.gates_sentence(wiring, tasks, gates)
         # Of the run, not of the chosen epoch: see _alt.
         claim = wording.gates_sentence(wiring, tasks, history.gates)
-        st.altair_chart(
-            architecture(wiring, tasks, means), width="stretch",
-            alt=_alt(record, "Architecture.", claim),
-        )  # fmt: skip
+        live_chart(architecture(wiring, tasks, means), _alt(record, "Architecture.", claim))
         st.caption(
             f"Line width: mean gate weight{f' after epoch {chosen}' if chosen else ''}. "
             "Grey: shared expert. Tint: private to a task."
         )
         if gates:
-            st.altair_chart(gate_bars(wiring, gates), width="stretch", alt=_alt(record, "Mean gate weights.", claim))
+            live_chart(gate_bars(wiring, gates), _alt(record, "Mean gate weights.", claim))
         st.caption(sentence)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from app import analysis, services, wording
 from app.analysis import Budget, Seesaw
-from app.charts.seesaw import seesaw
+from app.charts.seesaw import SeesawGroup, seesaw
 from mtl_core.spec import RunSpec
 
 
@@ -34,7 +37,7 @@ def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
     sentence = wording.seesaw_sentence(picture.groups, task_x, task_y)
     left, right = st.columns([3, 2])
     with left:
-        st.plotly_chart(seesaw(picture.groups, task_x, task_y), width="stretch", key=f"{key}.plot", alt=sentence)
+        st.plotly_chart(_figure(picture.groups, task_x, task_y), width="stretch", key=f"{key}.plot", alt=sentence)
     with right:
         st.markdown(sentence)
         if picture.groups:
@@ -47,6 +50,11 @@ def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
         )
         st.caption(budget.label)
         missing_yardsticks(picture, key)
+
+
+@lru_cache(maxsize=64)
+def _figure(groups: tuple[SeesawGroup, ...], task_x: str, task_y: str) -> go.Figure:
+    return seesaw(groups, task_x, task_y)
 
 
 def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:

@@ -14,13 +14,13 @@ from mtl_core.data.base import DatasetOptions
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
-#: The presets on top of the page: label -> (data set, trunk, trained on what idea).
+#: The presets on top of the page: label -> (data set, trunk).
 PRESETS = {
     "Shared bottom on conflicting tasks": ("conflict", "shared_bottom"),
     "MMoE": ("conflict", "mmoe"),
     "PLE": ("conflict", "ple"),
-    "MMoE on real people": ("adult", "mmoe"),
-    "PLE on real people": ("adult", "ple"),
+    "MMoE on census data": ("adult", "mmoe"),
+    "PLE on census data": ("adult", "ple"),
 }
 
 
@@ -68,7 +68,7 @@ def setup_panel() -> Setup:
         schema = catalogue["trunk"][trunk]
         trunk_options = options_form(schema, preset["trunks"].get(trunk, {}), f"play.{dataset}.{trunk}", tasks)
         towers_schema = {
-            "properties": {"towers": RunSpec.model_json_schema()["$defs"]["ModelSpec"]["properties"]["towers"]}
+            "properties": {"towers": registry.json_schema(RunSpec)["$defs"]["ModelSpec"]["properties"]["towers"]}
         }
         towers = options_form(towers_schema, {"towers": spec["model"]["towers"]}, f"play.{dataset}", tasks)["towers"]
         st.caption(_first_sentence(schema))
@@ -78,7 +78,7 @@ def setup_panel() -> Setup:
         balancer_options = options_form(catalogue["balancer"]["static"], {}, f"play.{dataset}.static", tasks)
     with st.container(border=True):
         st.markdown("**Training**")
-        schema = TrainingSpec.model_json_schema()
+        schema = registry.json_schema(TrainingSpec)
         training = options_form(schema, spec["training"], f"play.{dataset}", tasks)
         seed = st.number_input(
             "Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
