@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.charts.gates import gate_key
 from app.charts.seesaw import SeesawGroup
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core.comparison import Interval
 from mtl_core.events import GateSummary
 from mtl_core.registry import title
-from mtl_core.trunks.wiring import Wiring
+from mtl_core.trunks.wiring import Wiring, gate_key
 
 MINUS = "\u2212"
 

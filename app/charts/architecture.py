@@ -13,7 +13,7 @@ import pandas as pd
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import LINE, SHARED, expert_colour, hue, pale, task_colours
-from mtl_core.trunks.wiring import Wiring
+from mtl_core.trunks.wiring import Wiring, gate_key
 
 WIDEST = 13.0
 CURVE_POINTS = 16
@@ -146,7 +146,7 @@ def layout(
         streams = {}
         for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
             colour = SHARED if gate.owner is None else hue(gate.owner)
-            mean = (weights or {}).get(f"level {number} / {gate.name}")
+            mean = (weights or {}).get(gate_key(number, gate.name))
             for e in gate.sees:
                 share = mean[e] if mean is not None else 1 / len(gate.sees)
                 about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"

@@ -15,15 +15,10 @@ from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, SHARED, expert_colour, hue, pale, tint
 from mtl_core.events import GateSummary
-from mtl_core.trunks.wiring import Gate, Level, Wiring
+from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
 #: Half the width of the widest violin, in units of one expert's column.
 HALF_WIDTH = 0.4
-
-
-def gate_key(level: int, gate: str) -> str:
-    """The key of a gate in events; levels count from 1."""
-    return f"level {level} / {gate}"
 
 
 def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_core.nn.experts import GatedExperts
-from mtl_core.trunks.wiring import Wiring
+from mtl_core.trunks.wiring import Wiring, gate_key
 
 
 class MixtureTrunk(nn.Module):
@@ -42,8 +42,3 @@ class MixtureTrunk(nn.Module):
             for g, gate in enumerate(level.gates):
                 gates[gate_key(number, gate.name)] = gate_GBE[g]
         return x_SBD[self.outputs], gates
-
-
-def gate_key(level: int, gate: str) -> str:
-    """The name under which a gate's weights appear in outputs, events and files; levels count from 1."""
-    return f"level {level} / {gate}"

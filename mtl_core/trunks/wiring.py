@@ -92,6 +92,11 @@ class Wiring(_Frozen):
         return count
 
 
+def gate_key(level: int, gate: str) -> str:
+    """The name under which a gate's weights appear in outputs, events and files; levels count from 1."""
+    return f"level {level} / {gate}"
+
+
 def input_stream(owner: int | None, tasks: int, streams: int) -> int:
     """The encoder stream that an expert or a gate of `owner` reads, given how many streams there are.
 
