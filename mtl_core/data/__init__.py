@@ -1,7 +1,19 @@
 """Data sets: made worlds and public files, as rows by split; `tables` turns rows into arrays."""
 
 from mtl_core.data.adult import Adult
+from mtl_core.data.ali_ccp import AliCCP
 from mtl_core.data.base import DataError, DatasetOptions, Frames
+from mtl_core.data.census_income import CensusIncome
 from mtl_core.data.conflict import Conflict
+from mtl_core.data.movielens import MovieLens
 
-__all__ = ["Adult", "Conflict", "DataError", "DatasetOptions", "Frames"]
+__all__ = [
+    "Adult",
+    "AliCCP",
+    "CensusIncome",
+    "Conflict",
+    "DataError",
+    "DatasetOptions",
+    "Frames",
+    "MovieLens",
+]
