@@ -8,7 +8,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components.options_form import has_advanced, options_form
-from app.components.url_choice import url_choice
+from app.components.url_choice import url_choice, url_integer
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
 from mtl_core.sizes import parameter_count
@@ -80,8 +80,8 @@ def setup_panel() -> Setup:
         st.markdown("**Training**")
         schema = registry.json_schema(TrainingSpec)
         training = options_form(schema, spec["training"], f"play.{dataset}", tasks)
-        seed = st.number_input(
-            "Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
+        seed = url_integer(
+            "Seed", 0, 2**31 - 1, 0, "seed",
             help="Draws the data or its split, the start values and the order of the batches",
         )  # fmt: skip
         encoder_options: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def setup_panel() -> Setup:
         },
         "balancer": {"name": "static", "options": balancer_options},
         "training": training,
-        "seed": int(seed),
+        "seed": seed,
     }
     try:
         parsed = RunSpec.parse(value)

@@ -1,4 +1,4 @@
-"""A choice that is kept in the URL by its plain name."""
+"""Choices that are kept in the URL by their plain names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,40 @@ def url_choice(
     Streamlit's own binding writes what people read into the URL ("MMoE on Conflict, seed 0"), which no link should
     depend on; this one writes the name.
     """
-    asked, seen = st.query_params.get(key), f"{key}.in_url"
-    # A link, or another page's button, has changed the URL since it was last written here.
-    if asked in names and asked != st.session_state.get(seen):
-        st.session_state[key] = asked
+    asked = st.query_params.get(key)
+    _take_up(key, asked, asked if asked in names else None)
     if st.session_state.get(key) not in names:
         st.session_state[key] = default
     chosen = str(st.selectbox(label, names, key=key, format_func=title, persist_state="session", **arguments))
+    _write_down(key, asked, chosen, default)
+    return chosen
+
+
+def url_integer(label: str, low: int, high: int, default: int, key: str, **arguments: Any) -> int:
+    """A field for a whole number whose value is the query parameter `key`, by the same rules.
+
+    Streamlit's own binding ends in a traceback at ?seed=1e400.
+    """
+    asked = st.query_params.get(key)
+    digits = asked is not None and asked.isascii() and asked.isdecimal() and len(asked) <= len(str(high))
+    number = int(asked) if asked is not None and digits else None
+    _take_up(key, asked, number if number is not None and low <= number <= high else None)
+    if key not in st.session_state:
+        st.session_state[key] = default
+    chosen = int(st.number_input(label, low, high, step=1, key=key, persist_state="session", **arguments))
+    _write_down(key, asked, str(chosen), str(default))
+    return chosen
+
+
+def _take_up(key: str, asked: str | None, value: object) -> None:
+    """What a link, or another page's button, has put into the URL since it was last written here."""
+    if value is not None and asked != st.session_state.get(f"{key}.in_url"):
+        st.session_state[key] = value
+
+
+def _write_down(key: str, asked: str | None, chosen: str, default: str) -> None:
     if chosen == default:
         st.query_params.pop(key, None)
     elif asked != chosen:
         st.query_params[key] = chosen
-    st.session_state[seen] = None if chosen == default else chosen
-    return chosen
+    st.session_state[f"{key}.in_url"] = None if chosen == default else chosen
