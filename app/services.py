@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
+from app.jobs import settings
 from app.jobs.executor import Executor, get_executor
 from app.jobs.settings import SettingsError
 from app.jobs.store import RunStore, StoreError, open_store
@@ -25,10 +26,14 @@ def _services(place: tuple[str, ...]) -> tuple[RunStore, Executor, Library]:
 
 
 def library() -> Library:
-    """All runs. Stops the page with a clear message if the store cannot be opened."""
+    """All runs. Stops the page with a clear message if there are settings that cannot be used, or no store."""
     try:
+        settings.workers()  # said here at once, not when a worker is wanted
         return _services(_place())[2]
-    except (StoreError, SettingsError) as error:
+    except SettingsError as error:
+        st.error(str(error), title="A setting cannot be used")
+        st.stop()
+    except StoreError as error:
         st.error(str(error), title="The run store cannot be opened")
         st.stop()
 
