@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import services, wording
+from app.components.queue_view import queue_line
 from app.components.run_view import run_panel
 from app.components.seesaw_view import small_seesaw
 from app.components.setup_panel import Setup, preset_strip, setup_panel
@@ -65,6 +66,7 @@ preset_strip()
 run_id = shown_run()
 record = library.record(run_id)
 is_open = record is not None and record.open
-st.fragment(run_panel, run_every="1s" if is_open else None)(run_id)
+st.fragment(run_panel, run_every="1s" if is_open else None)(run_id, is_open)
 if not is_open:
+    queue_line()
     small_seesaw(run_id)

@@ -113,8 +113,8 @@ def gates_card(record: RunRecord, history: History) -> None:
         st.caption(sentence)
 
 
-def run_panel(run_id: str) -> None:
-    """The whole view of one run; meant to be a fragment that ticks while the run is open."""
+def run_panel(run_id: str, ticking: bool) -> None:
+    """The whole view of one run, as a fragment; `ticking`: it has a clock, as one of an open run should."""
     library = services.library()
     record = library.record(run_id)
     if record is None:
@@ -123,10 +123,8 @@ def run_panel(run_id: str) -> None:
     history = library.history(run_id)
     header(record, history)
     progress(record)
-    if not record.open and st.session_state.pop(f"ticking.{run_id}", False):
-        st.rerun()  # the page drops its clock and draws what belongs to a finished run
-    if record.open:
-        st.session_state[f"ticking.{run_id}"] = True
+    if record.open is not ticking:
+        st.rerun()  # the page starts or drops the clock, and draws what belongs to a finished run
     baseline = analysis.find_baseline(record, library.records())
     left, right = st.columns([3, 2])
     with left:
