@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
@@ -33,6 +33,7 @@ BROWSER_FLAGS = (
 #: The frontend asks below the page's own path first; these answers of 404 are its way of finding the server.
 ASKED_IN_VAIN = ("/_stcore/health", "/_stcore/host-config")
 T = TypeVar("T")
+expect.set_options(timeout=1000 * PATIENCE / 2)
 
 
 def wait_for(look: Callable[[], T | None], seconds: float = PATIENCE, what: str = "what was waited for") -> T:

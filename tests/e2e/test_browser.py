@@ -197,7 +197,7 @@ def test_mmoe_and_ple_reach_their_scores_on_adult(server: Server, new_tab: NewTa
     without_exception(page)
 
 
-def test_a_run_outlives_its_tab_is_found_again_and_stops_when_told(server: Server, new_tab: NewTab) -> None:
+def test_a_run_outlives_its_tab_is_found_again_stops_when_told_and_goes_on(server: Server, new_tab: NewTab) -> None:
     page = new_tab(f"/?data=conflict&trunk=mmoe&seed={SEED + 1}")
     widget(page, "train").get_by_role("button").wait_for()
     settle(page)
@@ -212,6 +212,12 @@ def test_a_run_outlives_its_tab_is_found_again_and_stops_when_told(server: Serve
     assert server.wait_until(run_id, lambda run: run.epoch > done).state == "running"
     widget(page, f"stop.{run_id}").get_by_role("button").click()
     assert server.wait_until(run_id, lambda run: not run.open, seconds=10).state == "stopped"
+    # It goes on, and the page with it.
+    done = server.wait_until(run_id, lambda run: not run.open).epoch
+    widget(page, f"resume.{run_id}").get_by_role("button").click()
+    server.wait_until(run_id, lambda run: run.epoch > done + 1)
+    expect(page.get_by_text(re.compile(rf"epoch (?!{done + 1} )\d+ of 1000")).first).to_be_visible()
+    widget(page, f"stop.{run_id}").get_by_role("button").click()
     expect(widget(page, f"resume.{run_id}").get_by_role("button")).to_be_visible()
     without_exception(page)
 
