@@ -97,7 +97,8 @@ def _numbers(name: str, field: Mapping[str, Any], start: Sequence[int], kept: di
     text = st.text_input(label(name), ", ".join(map(str, start)), placeholder="none", **kept)
     pieces = [piece for piece in (text or "").replace(";", ",").split(",") if piece.strip()]
     # What is no number is left as it is: the spec says what is wrong with it, in one place for all controls.
-    return [int(p) if p.strip().isdigit() else p.strip() for p in pieces]
+    # isdecimal, not isdigit: "²" is a digit. And Python refuses to read thousands of digits.
+    return [int(p) if (p := piece.strip()).isdecimal() and len(p) < 10 else p for piece in pieces]
 
 
 def _per_task(start: Sequence[float] | None, key: str, task_names: Sequence[str]) -> list[float]:

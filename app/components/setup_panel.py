@@ -48,6 +48,8 @@ def _apply_preset() -> None:
     if chosen in PRESETS:
         st.session_state["data"], st.session_state["trunk"] = PRESETS[chosen]
         st.session_state["show"] = PRESETS[chosen]
+        # Nothing stays chosen, so that the same preset can be had again after something was changed by hand.
+        st.session_state["preset"] = None
 
 
 def setup_panel() -> Setup:
