@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from app.charts.seesaw import SeesawGroup
@@ -27,9 +28,9 @@ def seconds(value: float) -> str:
 
 def count(value: float) -> str:
     """312, 31.2k, 1.24M."""
-    if value < 10_000:
+    if value < 9_999.5:
         return f"{value:,.0f}"
-    return f"{value / 1e3:.1f}k" if value < 1e6 else f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.1f}k" if value < 999_950 else f"{value / 1e6:.2f}M"
 
 
 def auc(value: float | None) -> str:
@@ -39,7 +40,7 @@ def auc(value: float | None) -> str:
 
 def signed(value: float, digits: int = 1) -> str:
     """+15.7 or −3.3, with a real minus sign."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    return f"{value:+z.{digits}f}".replace("-", MINUS)
 
 
 def interval(value: Interval) -> str:
@@ -100,10 +101,14 @@ def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSu
     if not own:
         return "All tasks receive the same mix, so the gate cannot tell them apart."
     means = [gates[gate_key(number, g.name)].mean for g in own]
-    if all(len(g.sees) == 1 for g in own):
-        return "Every task has a network of its own and hears no other: nothing is shared."
-    distance = sum(abs(a - b) for a, b in zip(means[0], means[1], strict=True)) / 2 if len(own) > 1 else 0.0
     private = any(e.owner is not None for e in level.experts)
+    if all(len(g.sees) == 1 for g in own):
+        if private:
+            return "Every task has a network of its own and hears no other: nothing is shared."
+        return "There is one expert, which all tasks share: the gates have nothing to choose."
+    # Of the two tasks that are furthest apart: the sentence speaks of all of them.
+    pairs = itertools.combinations(means, 2)
+    distance = max((sum(abs(a - b) for a, b in zip(*pair, strict=True)) / 2 for pair in pairs), default=0.0)
     if private:
         shared = [sum(m for m, e in zip(mean, level.experts, strict=True) if e.owner is None) for mean in means]
         parts = [f"{tasks[g.owner or 0]} {share:.0%}" for g, share in zip(own, shared, strict=True)]
