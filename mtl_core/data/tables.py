@@ -100,11 +100,11 @@ class TableEncoder:
         if absent:
             raise DataError(f"The table has no column {', '.join(map(repr, absent))}.")
         for feature in self.schema.categorical:
-            values = feature.categories or tuple(sorted(_as_text(table[feature.name]).unique()))
+            values = feature.categories or tuple(sorted(_distinct(table[feature.name])))
             self._categories[feature.name] = pd.Index(values)
         for feature in self.schema.sequences:
             if feature.table_of is None:
-                seen = _cells(table[feature.name], feature).explode().dropna().unique()
+                seen = _Cells.of(_distinct(table[feature.name]), feature).names
                 self._categories[feature.name] = pd.Index(feature.categories or tuple(sorted(seen)))
         for feature in self.schema.numeric:
             column = _numbers(table, feature.name)
@@ -153,8 +153,8 @@ class TableEncoder:
                 bins = np.searchsorted(self._edges[feature.name], raw, side="right") + 1
                 ids[:, i] = np.where(np.isfinite(raw), bins, 0)
                 continue
-            # get_indexer gives -1 for a value it does not know; + 1 makes that the unknown row.
-            ids[:, i] = self._categories[feature.name].get_indexer(_index(_as_text(table[feature.name]))) + 1
+            # A value that is not known has place -1; + 1 makes that the unknown row.
+            ids[:, i] = _places(table[feature.name], self._categories[feature.name]) + 1
         labels, mask = self._labels(table)
         return Arrays(numeric, ids, labels, mask, self._sequences(table), self._truth(table))
 
@@ -163,13 +163,13 @@ class TableEncoder:
         longest = max((f.max_length for f in features), default=0)
         out = np.full((len(table), len(features), longest), PAD, np.int32)
         for q, feature in enumerate(features):
-            cells = _cells(table[feature.name], feature)
-            lengths = cells.str.len().to_numpy(np.int64)
-            flat = cells[lengths > 0].explode()
             values = self._categories[feature.table_of or feature.name]
-            row = np.repeat(np.arange(len(table)), lengths)
-            place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            out[row, q, place] = values.get_indexer(_index(flat)) + 1
+            names, row = _values(table[feature.name])
+            cells = _Cells.of(names, feature)
+            known = values.get_indexer(_index(cells.names)) + 1
+            padded = np.full((len(names) + 1, feature.max_length), PAD, np.int32)
+            padded[cells.row, cells.place] = known[cells.codes]
+            out[:, q, : feature.max_length] = padded[row]  # a missing cell is the last row: nothing but padding
         return out
 
     def _truth(self, table: pd.DataFrame) -> NDArray[np.float32]:
@@ -212,23 +212,68 @@ def _numbers(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
         raise DataError(f"Column {name!r} should hold numbers, but: {error}.") from error
 
 
-def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Values as text; a missing value becomes a value of its own (pandas keeps it missing through `astype(str)`)."""
-    return column.astype("string").fillna(MISSING).astype(object)
+def _values(column: pd.Series[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """Texts of a column, and per row the place of its own, -1 where it is missing. Categories are not repeated."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        # Splits share their categories; only those that occur here are worth a look.
+        occurs = np.bincount(codes[codes >= 0], minlength=len(column.cat.categories)) > 0
+        place = np.append(np.cumsum(occurs) - 1, -1)  # code -1 reaches the last
+        return column.cat.categories[occurs].astype(str).tolist(), place[codes]
+    codes, texts = pd.factorize(column.astype("string").astype(object))
+    return list(texts), np.asarray(codes, np.intp)
 
 
-def _cells(column: pd.Series[Any], feature: Feature) -> pd.Series[Any]:
-    """Each cell as the list of its values, the latest `max_length` of them; a missing or empty cell as no values."""
-    lists = column.astype("string").fillna("").astype(object).str.split(feature.separator)
-    latest = feature.max_length
-    return lists.map(lambda values: [v for v in values if v][-latest:])
+def _distinct(column: pd.Series[Any]) -> list[str]:
+    """Texts that occur in a column, `MISSING` for a missing value."""
+    names, row = _values(column)
+    return [*names, MISSING] if (row < 0).any() else names
 
 
-def _index(values: pd.Series[Any]) -> pd.Index[Any]:
+def _places(column: pd.Series[Any], known: pd.Index[Any]) -> NDArray[np.intp]:
+    """Per row the place of its text among the known ones, -1 for one that is not there."""
+    names, row = _values(column)
+    return np.asarray(known.get_indexer(_index([*names, MISSING]))[row])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The values of many cells, one after the other: the latest `max_length` of each."""
+
+    names: list[str]  # distinct values
+    codes: NDArray[np.int64]  # [values], places in `names`
+    row: NDArray[np.int64]  # [values], whose cell
+    place: NDArray[np.int64]  # [values], 0 for the oldest value kept of a cell
+
+    @classmethod
+    def of(cls, cells: list[str], feature: Feature) -> _Cells:
+        """Cut cells at the separator; nothing between two separators is no value, and a missing cell has none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = pa.array(["" if cell == MISSING else cell for cell in cells], pa.large_string())
+        lists = pc.split_pattern(texts, feature.separator)
+        flat = lists.flatten().dictionary_encode()
+        names, codes = flat.dictionary.to_pylist(), flat.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        row = np.repeat(np.arange(len(cells)), pc.list_value_length(lists).to_numpy(zero_copy_only=False))
+        filled = codes != (names.index("") if "" in names else -1)
+        codes, row = codes[filled], row[filled]
+        lengths = np.bincount(row, minlength=len(cells))
+        from_start = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        place = from_start - np.repeat(np.maximum(lengths - feature.max_length, 0), lengths)
+        kept = place >= 0
+        occurs = np.bincount(codes[kept], minlength=len(names)) > 0
+        codes = (np.cumsum(occurs) - 1)[codes[kept]]
+        return cls([name for name, there in zip(names, occurs, strict=True) if there], codes, row[kept], place[kept])
+
+
+def _index(values: list[str]) -> pd.Index[Any]:
     """The values as an index, to be looked up all at once."""
     import pandas as pd
 
-    index: pd.Index[Any] = pd.Index(values)
+    index: pd.Index[Any] = pd.Index(values, dtype=object)
     return index
 
 
