@@ -1,0 +1,451 @@
+"""Figures: pure functions whose specs follow the visual grammar, for every registered trunk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from app.charts.architecture import architecture, layout
+from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, auc_curves
+from app.charts.drawing import Drawing
+from app.charts.gates import bar_rows, gate_bars, gate_distributions, gate_heatmap
+from app.charts.order import drawing_order
+from app.charts.palette import (
+    FAMILY_COLOURS,
+    FAMILY_SHAPES,
+    QUIET,
+    SHARED,
+    TASK_HUES,
+    expert_colour,
+    family_shape,
+    hue,
+    pale,
+    task_colours,
+    tint,
+)
+from app.charts.seesaw import SeesawGroup, seesaw
+from mtl_core import registry
+from mtl_core.comparison import paired_interval
+from mtl_core.events import GateSummary
+from mtl_core.trunks import TrunkOptions
+from mtl_core.trunks.wiring import Wiring, gate_key
+
+TASKS = ("income", "never_married", "C")
+BINS = 20
+
+
+def wiring(trunk: str, tasks: int = 2, **options: Any) -> Wiring:
+    part = cast(TrunkOptions, registry.get("trunk", trunk).model_validate(options))
+    return part.wire(TASKS[:tasks], tasks if part.separate_embeddings else 1)
+
+
+def variants() -> list[Any]:
+    """Every registered trunk for one to three tasks, with 1 to 9 experts where it has any."""
+    cases = []
+    for trunk in registry.names("trunk"):
+        fields = registry.get("trunk", trunk).model_fields
+        for tasks in (1, 2, 3):
+            for experts in range(1, 10) if fields.keys() & {"experts", "shared_experts"} else [0]:
+                options: dict[str, Any] = {}
+                if "experts" in fields:
+                    options = {"experts": experts}
+                elif "shared_experts" in fields:
+                    options = {"shared_experts": experts, "task_experts": experts % 3}
+                cases.append(pytest.param(trunk, tasks, options, id=f"{trunk}-{tasks}-{experts}"))
+    return cases
+
+
+def summaries(wired: Wiring, seed: int = 0, rows: int = 200) -> dict[str, GateSummary]:
+    """What a worker would say of these gates: weights of visible experts sum to 1, others have none."""
+    rng = np.random.default_rng(seed)
+    result = {}
+    for number, level in enumerate(wired.levels, start=1):
+        for gate in level.gates:
+            weights = np.zeros((rows, len(level.experts)))
+            logits = np.exp(2 * rng.standard_normal((rows, len(gate.sees))))
+            weights[:, list(gate.sees)] = logits / logits.sum(1, keepdims=True)
+            result[gate_key(number, gate.name)] = GateSummary(
+                mean=weights.mean(0).tolist(),
+                histogram=[np.histogram(column, BINS, (0, 1))[0].tolist() for column in weights.T],
+                entropy=0.5,
+            )
+    return result
+
+
+def means(gates: dict[str, GateSummary]) -> dict[str, Sequence[float]]:
+    return {name: summary.mean for name, summary in gates.items()}
+
+
+def as_json(figure: Drawing | go.Figure) -> dict[str, Any]:
+    """The figure as a browser gets it: strict JSON."""
+    value = json.loads(figure.to_json()) if isinstance(figure, go.Figure) else figure.to_dict()
+    answer: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return answer
+
+
+def layers(drawing: Drawing) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], as_json(drawing)["layer"])
+
+
+@pytest.mark.parametrize(("trunk", "tasks", "options"), variants())
+def test_every_trunk_is_drawn(trunk: str, tasks: int, options: dict[str, Any]) -> None:
+    wired, names = wiring(trunk, tasks, **options), TASKS[:tasks]
+    gates = summaries(wired)
+    figures: list[Drawing | go.Figure] = [architecture(wired, names), architecture(wired, names, means(gates))]
+    figures += [gate_bars(wired, gates), gate_bars(wired, {})]
+    figures += [gate_distributions(wired, gates, level + 1) for level in range(len(wired.levels))]
+    figures += [gate_distributions(wired, {}), gate_heatmap(wired, [(1, gates), (2, summaries(wired, 1))])]
+    for figure in figures:
+        assert as_json(figure)
+
+    nodes, links = layout(wired, names, means(gates))
+    assert nodes["y"].between(0, 1).all()
+    assert links["y"].between(0, 1).all()
+    # No two experts, gates or towers of a column on the same spot.
+    assert not nodes.duplicated(["x", "y"]).any()
+    visible = sum(len(gate.sees) for level in wired.levels for gate in level.gates)
+    experts = sum(len(level.experts) for level in wired.levels)
+    # One link per visible pair, one into each expert, one into each tower.
+    assert links["link"].nunique() == visible + experts + tasks
+
+
+def test_charts_load_no_streamlit_and_no_torch() -> None:
+    import subprocess
+
+    modules = "architecture, curves, drawing, gates, labels, order, palette, seesaw"
+    code = f"from app.charts import {modules}; import sys; print({{'streamlit', 'torch'}} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == "set()"
+
+
+# Colours
+
+
+def test_a_task_has_one_hue_in_every_chart() -> None:
+    wired = wiring("ple")
+    gates = summaries(wired)
+    names = TASKS[:2]
+    assert len(set(TASK_HUES)) == len(TASK_HUES) >= 6
+    assert list(task_colours(names).values()) == [hue(0), hue(1)]
+    curves = as_json(auc_curves(rows(3), ["A", "B"], 5))
+    scales = [layer["encoding"]["color"]["scale"] for layer in curves["layer"]]
+    assert [dict(zip(s["domain"], s["range"], strict=True)) for s in scales] == [{"A": hue(0), "B": hue(1)}] * 4
+    nodes, links = layout(wired, names, means(gates))
+    for k, name in enumerate(names):
+        assert set(nodes[nodes["about"] == f"tower of {name}"]["colour"]) == {hue(k)}
+        assert set(nodes[nodes["about"] == f"gate of {name}"]["colour"]) == {hue(k)}
+        assert set(links[links["about"].str.startswith(f"{name} takes")]["colour"]) == {hue(k)}
+        assert set(nodes[nodes["about"].str.endswith(f"private to {name}")]["colour"]) == {hue(k)}
+        bars = bar_rows(wired, gates)
+        assert set(bars[bars["expert"].str.startswith(name)]["colour"]) == {pale(hue(k), 0.5)}
+    titles = [axis["title"]["font"]["color"] for axis in y_axes(gate_distributions(wired, gates))]
+    assert titles == [hue(0), hue(1)]
+
+
+def test_a_shared_expert_is_grey_everywhere() -> None:
+    assert expert_colour(None) == SHARED
+    assert SHARED not in TASK_HUES
+    red, green, blue = (int(SHARED[i : i + 2], 16) for i in (1, 3, 5))
+    assert max(red, green, blue) - min(red, green, blue) < 20
+    for trunk in ("mmoe", "omoe", "shared_bottom"):
+        wired = wiring(trunk)
+        nodes, _ = layout(wired, TASKS[:2], None)
+        assert set(nodes[nodes["about"].str.startswith("expert")]["colour"]) == {SHARED}
+        greys = {pale(SHARED, strength) for strength in (0.5, 0.75)}
+        assert set(bar_rows(wired, summaries(wired))["colour"]) <= greys
+
+
+def test_no_family_borrows_the_hue_of_the_first_two_tasks() -> None:
+    assert not set(FAMILY_COLOURS.values()) & set(TASK_HUES[:2])
+    assert {family_shape("mmoe").split("-")[0], family_shape("omoe").split("-")[0]} == {"circle"}
+    assert {family_shape("ple").split("-")[0], family_shape("cgc").split("-")[0]} == {"triangle"}
+    assert family_shape("a trunk of tomorrow") not in FAMILY_SHAPES.values()
+
+
+def test_tints() -> None:
+    assert tint("#0072B2", 0.5) == "rgba(0,114,178,0.5)"
+    assert pale("#0072B2", 1) == "#0072B2"
+    assert pale("#0072B2", 0) == "#FFFFFF"
+
+
+# Architecture
+
+
+@pytest.mark.parametrize("trunk", ["mmoe", "ple", "cgc"])
+def test_link_width_is_mean_gate_weight(trunk: str) -> None:
+    wired = wiring(trunk)
+    gates = summaries(wired)
+    _, links = layout(wired, TASKS[:2], means(gates))
+    for number, level in enumerate(wired.levels, start=1):
+        for gate in level.gates:
+            drawn = []
+            for e in gate.sees:
+                share = gates[gate_key(number, gate.name)].mean[e]
+                about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"
+                widths = links[links["about"] == about]["width"].unique()
+                drawn.append((share, float(min(widths, key=lambda w: abs(w - 13 * share)))))
+            ratios = {round(width / share, 6) for share, width in drawn if width > 0.6}
+            assert len(ratios) == 1
+
+
+def test_before_training_every_visible_expert_counts_alike() -> None:
+    _, links = layout(wiring("mmoe", experts=4), TASKS[:2], None)
+    gate_links = links[links["about"].str.contains("may mix")]
+    assert gate_links["width"].nunique() == 1
+    assert not links["about"].str.contains("%").any()
+
+
+def test_weights_change_the_rows_of_the_architecture_and_nothing_else() -> None:
+    wired = wiring("ple")
+    one, two = (architecture(wired, TASKS[:2], means(summaries(wired, seed))) for seed in (0, 1))
+    assert one.template == two.template == architecture(wired, TASKS[:2]).template
+    assert not one.data["links"].equals(two.data["links"])
+    assert one.data["nodes"].equals(two.data["nodes"])
+
+
+@pytest.mark.parametrize("trunk", ["cgc", "ple"])
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_shared_experts_are_drawn_between_private_ones(trunk: str, tasks: int) -> None:
+    level = wiring(trunk, tasks, shared_experts=3, task_experts=2).levels[0]
+    owners = [level.experts[e].owner for e in drawing_order(level)]
+    assert sorted(drawing_order(level)) == list(range(len(level.experts)))
+    assert owners[0] == 0
+    assert owners[-1] == tasks - 1
+    middle = [place for place, owner in enumerate(owners) if owner is None]
+    assert middle == list(range(middle[0], middle[0] + 3))
+    nodes, _ = layout(wiring(trunk, tasks, shared_experts=3, task_experts=2), TASKS[:tasks], None)
+    experts = nodes[nodes["about"].str.startswith("expert") & (nodes["x"] == 1)].sort_values("y", ascending=False)
+    assert [("shared" in about) for about in experts["about"]] == [owner is None for owner in owners]
+
+
+# Gate weights
+
+
+def y_axes(figure: go.Figure) -> list[dict[str, Any]]:
+    shape = as_json(figure)["layout"]
+    return [axis for name, axis in shape.items() if name.startswith("yaxis")]
+
+
+@pytest.mark.parametrize("trunk", ["single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"])
+def test_distributions_have_one_scale(trunk: str) -> None:
+    wired = wiring(trunk)
+    for level in range(1, len(wired.levels) + 1):
+        axes = y_axes(gate_distributions(wired, summaries(wired), level))
+        assert len(axes) == len(wired.levels[level - 1].gates)
+        assert {tuple(axis["range"]) for axis in axes} == {(-0.02, 1.02)}
+        assert {tuple(axis["tickvals"]) for axis in axes} == {(0, 0.5, 1)}
+
+
+@pytest.mark.parametrize("trunk", ["mmoe", "cgc", "ple"])
+def test_an_expert_that_a_gate_may_not_see_is_not_drawn_as_zero(trunk: str) -> None:
+    wired = wiring(trunk)
+    gates = summaries(wired)
+    for number, level in enumerate(wired.levels, start=1):
+        spec = as_json(gate_distributions(wired, gates, number))
+        visible = sum(len(gate.sees) for gate in level.gates)
+        hidden = len(level.gates) * len(level.experts) - visible
+        words = [note["text"] for note in spec["layout"].get("annotations", [])]
+        assert words.count("not visible") == hidden
+        assert len(words) == visible + hidden
+        drawn = [trace for trace in spec["data"] if trace.get("fill") == "toself"]
+        assert len(drawn) == visible
+        labels = {trace["text"].split(":")[0] for trace in drawn}
+        assert labels == {f"{g.name} on {level.experts[e].name}" for g in level.gates for e in g.sees}
+    heat = as_json(gate_heatmap(wired, [(1, gates)]))
+    pairs = sum(len(gate.sees) for level in wired.levels for gate in level.gates)
+    assert len(heat["layout"]["yaxis"]["ticktext"]) == pairs
+    bars = bar_rows(wired, gates)
+    assert len(bars) == sum(len(gate.sees) for gate in wired.levels[-1].gates)
+
+
+def test_a_violin_is_as_wide_as_its_histogram_and_stays_within_the_scale() -> None:
+    wired = wiring("mmoe", experts=2)
+    gates = summaries(wired)
+    spec = as_json(gate_distributions(wired, gates))
+    (first, *_) = [trace for trace in spec["data"] if trace.get("fill") == "toself"]
+    counts = gates[gate_key(1, TASKS[0])].histogram[0]
+    half = len(first["x"]) // 2
+    assert max(first["x"]) - min(first["x"]) == pytest.approx(0.8)
+    widths = dict(zip(np.round(first["y"][:half], 6), first["x"][:half], strict=True))
+    for i, count in enumerate(counts):
+        if count:
+            assert widths[round((i + 0.5) / BINS, 6)] == pytest.approx(0.4 * count / max(counts))
+    assert min(first["y"]) >= 0
+    assert max(first["y"]) <= 1
+
+
+def test_the_pieces_of_a_bar_make_up_its_length() -> None:
+    wired = wiring("ple", 3)
+    bars = bar_rows(wired, summaries(wired))
+    for _, pieces in bars.groupby("gate"):
+        assert pieces["mean"].sum() == pytest.approx(1)
+        assert pieces["end"].iloc[-1] == pytest.approx(1)
+        assert list(pieces["start"][1:]) == pytest.approx(list(pieces["end"][:-1]))
+    (bars_layer, names) = layers(gate_bars(wired, summaries(wired)))
+    assert bars_layer["encoding"]["x"]["scale"]["domain"] == [0, 1]
+    assert names["mark"]["type"] == "text"
+
+
+def test_the_heat_map_has_a_column_per_epoch_and_the_full_scale() -> None:
+    wired = wiring("mmoe", experts=3)
+    epochs = [(n, summaries(wired, n)) for n in range(1, 31)]
+    spec = as_json(gate_heatmap(wired, epochs))
+    (heat,) = spec["data"]
+    assert (heat["zmin"], heat["zmax"]) == (0, 1)
+    values = np.array(
+        [[gates[gate_key(1, name)].mean[e] for _, gates in epochs] for name in TASKS[:2] for e in range(3)]
+    )
+    assert np.allclose(_array(heat["z"]), values)
+    ticks = spec["layout"]["xaxis"]["tickvals"]
+    assert len(ticks) <= 8
+    assert ticks[-1] == 30
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    """A Plotly array, which may be packed."""
+    if isinstance(value, dict):
+        import base64
+
+        flat = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
+        shape = [int(n) for n in str(value.get("shape", flat.size)).split(",")]
+        return flat.reshape(shape)
+    return np.asarray(value)
+
+
+# Curves
+
+
+def rows(epochs: int, *, baseline: bool = False, test: bool = False) -> pd.DataFrame:
+    table = [(e, task, 0.5 + 0.01 * e + bonus, "run", VALIDATION) for e in range(1, epochs + 1) for task, bonus in AB]
+    if baseline:
+        table += [(e, task, 0.5 + 0.005 * e, "single task", YARDSTICK) for e in range(1, 16) for task, _ in AB]
+    if test:
+        table += [(epochs, task, 0.6 + bonus, "run", TEST) for task, bonus in AB]
+    return pd.DataFrame(table, columns=COLUMNS)
+
+
+AB = (("A", 0.0), ("B", 0.1))
+
+
+def test_a_curve_that_grows_changes_rows_and_nothing_else() -> None:
+    drawings = [auc_curves(rows(n, baseline=n > 3), ["A", "B"], 15) for n in range(16)]
+    assert all(drawing.template == drawings[0].template for drawing in drawings)
+    assert len({json.dumps(drawing.to_dict(), sort_keys=True) for drawing in drawings}) == 16
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 15, 1000])
+def test_the_epoch_axis_has_its_length_from_the_start(epochs: int) -> None:
+    for drawn in (0, 1):
+        for layer in layers(auc_curves(rows(drawn), ["A", "B"], epochs)):
+            low, high = layer["encoding"]["x"]["scale"]["domain"]
+            assert low == 1
+            assert high > max(epochs, 1)
+            ticks = layer["encoding"]["x"].get("axis", {}).get("values")
+            if ticks:
+                assert ticks[0] == 1
+                assert ticks[-1] == epochs
+                assert len(ticks) <= 12
+
+
+def test_no_rows_are_a_figure_too() -> None:
+    drawing = auc_curves(rows(0), ["A", "B"], 15)
+    assert all(frame.empty for frame in drawing.data.values())
+    assert as_json(drawing)["layer"]
+
+
+def test_solid_is_validation_dotted_the_yardstick_and_a_ring_the_test() -> None:
+    filters = {}
+    for layer in layers(auc_curves(rows(3, baseline=True, test=True), ["A", "B"], 5)):
+        for step in layer.get("transform", []):
+            filters[str(step["filter"])] = layer["mark"]
+    (solid,) = [mark for text, mark in filters.items() if f"'{VALIDATION}'" in text]
+    (dotted,) = [mark for text, mark in filters.items() if f"'{YARDSTICK}'" in text]
+    (ring,) = [mark for text, mark in filters.items() if f"'{TEST}'" in text]
+    assert "strokeDash" not in solid
+    assert dotted["strokeDash"]
+    assert ring["type"] == "point"
+    assert ring["filled"] is False
+
+
+def test_end_labels_name_task_and_last_value_and_keep_apart() -> None:
+    table = rows(4, baseline=True, test=True)
+    labels = auc_curves(table, ["A", "B"], 15).data["labels"]
+    assert sorted(labels["text"]) == ["A 0.5400", "B 0.6400"]
+    assert set(labels["epoch"]) == {4}
+    table["value"] = 0.7  # all lines on one spot
+    labels = auc_curves(table, ["A", "B"], 15).data["labels"]
+    assert labels["value"].nunique() == 2
+    assert labels["value"].mean() == pytest.approx(0.7)
+
+
+def test_an_undefined_value_leaves_a_gap() -> None:
+    table = rows(3)
+    table.loc[table["epoch"] == 3, "value"] = None
+    labels = auc_curves(table, ["A", "B"], 15).data["labels"]
+    assert set(labels["epoch"]) == {2}
+
+
+# Seesaw plot
+
+
+def group(label: str, x: Sequence[float], y: Sequence[float], trunk: str = "mmoe") -> SeesawGroup:
+    return SeesawGroup(label, trunk, tuple(range(len(x))), tuple(x), tuple(y), paired_interval(x), paired_interval(y))
+
+
+CLEAR = group("MMoE", (10.0, 11.0, 12.0), (-5.0, -6.0, -5.5))
+TOUCHING = group("PLE", (20.0, 21.0, 22.0), (1.0, -1.0, 0.5), "ple")
+
+
+def test_the_seesaw_plot_is_square_and_holds_every_point_bar_and_quadrant() -> None:
+    wild = group("CGC", (120.0, 150.0), (-3.0, -90.0), "cgc")
+    for groups in ([], [CLEAR], [CLEAR, TOUCHING], [wild, CLEAR]):
+        shape = as_json(seesaw(groups, "A", "B"))["layout"]
+        assert shape["xaxis"]["range"] == shape["yaxis"]["range"]
+        assert shape["yaxis"]["scaleanchor"] == "x"
+        low, high = shape["xaxis"]["range"]
+        assert low < 0 < high
+        for g in groups:
+            for values, interval in ((g.x, g.x_interval), (g.y, g.y_interval)):
+                half = interval.half_width or 0
+                assert low < min(*values, interval.mean - half)
+                assert high > max(*values, interval.mean + half)
+        words = " ".join(note["text"] for note in shape["annotations"])
+        assert "both gain" in words
+        assert "both lose" in words
+        assert "A gains, B pays" in words
+        assert "B gains, A pays" in words
+        for g in groups:
+            assert g.label in words
+
+
+def test_grey_means_that_an_interval_touches_zero() -> None:
+    assert CLEAR.told_apart
+    assert not TOUCHING.told_apart
+    spec = as_json(seesaw([CLEAR, TOUCHING, group("one seed", (30.0,), (30.0,), "cgc")], "A", "B"))
+    colours = {trace["name"]: trace["marker"]["color"] for trace in spec["data"] if trace.get("name")}
+    assert colours == {"MMoE": FAMILY_COLOURS["mmoe"], "PLE": QUIET, "one seed": QUIET}
+
+
+def test_a_pale_dot_is_a_seed_and_the_bar_its_interval() -> None:
+    spec = as_json(seesaw([CLEAR], "A", "B"))
+    dots, mark = spec["data"]
+    assert _array(dots["x"]).tolist() == [10, 11, 12]
+    assert dots["marker"]["color"].startswith("rgba")
+    assert mark["marker"]["symbol"] == FAMILY_SHAPES["mmoe"]
+    assert _array(mark["x"])[0] == pytest.approx(11)
+    assert _array(mark["error_x"]["array"])[0] == pytest.approx(CLEAR.x_interval.half_width)
+    assert _array(mark["error_y"]["array"])[0] == pytest.approx(CLEAR.y_interval.half_width)
+
+
+def test_labels_of_crowded_points_do_not_lie_on_each_other() -> None:
+    crowd = [group(f"Model {i}", (10.0 + i / 10, 10.2 + i / 10), (5.0, 5.2)) for i in range(6)]
+    notes = [n for n in as_json(seesaw(crowd, "A", "B"))["layout"]["annotations"] if "Model" in n["text"]]
+    places = {(round(n["ax"]), round(n["ay"])) for n in notes}
+    assert len(places) == 6
