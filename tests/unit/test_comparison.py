@@ -1,0 +1,230 @@
+"""Honest comparison: paired intervals, yardsticks, and presets of equal size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mtl_core import registry
+from mtl_core.comparison import (
+    Interval,
+    baseline_spec,
+    budget_key,
+    gain,
+    is_baseline,
+    paired_interval,
+    preset_spec,
+    run_key,
+    variant_key,
+)
+from mtl_core.data.base import DataError, DatasetOptions
+from mtl_core.data.load import load
+from mtl_core.sizes import parameter_count
+from mtl_core.spec import RunSpec
+from mtl_core.train import build_model
+
+TRUNKS = registry.names("trunk")
+
+
+def dataset(name: str) -> type[DatasetOptions]:
+    return cast(type[DatasetOptions], registry.get("dataset", name))
+
+
+#: Data sets that can be shown before anybody brings a file.
+DATASETS = tuple(name for name in registry.names("dataset") if dataset(name).preset())
+
+
+def changed(spec: RunSpec, **parts: Any) -> RunSpec:
+    """A spec with other options in some parts; `training={"epochs": 3}` changes that field only."""
+    value = spec.to_json()
+    for name, fields in parts.items():
+        value[name] = {**value[name], **fields} if isinstance(fields, dict) else fields
+    return RunSpec.parse(value)
+
+
+# Intervals
+
+
+@given(st.lists(st.floats(-100, 100, allow_subnormal=False), min_size=2, max_size=30))
+def test_the_interval_is_that_of_a_paired_t_test(differences: list[float]) -> None:
+    ours = paired_interval(differences)
+    assert ours.n == len(differences)
+    assert ours.mean == pytest.approx(np.mean(differences), abs=1e-9)
+    assert ours.half_width is not None
+    spread = np.std(differences, ddof=1)
+    expected = stats.t.ppf(0.975, ours.n - 1) * spread / math.sqrt(ours.n)
+    assert ours.half_width == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_the_verdict_agrees_with_scipys_paired_test() -> None:
+    rng = np.random.default_rng(0)
+    verdicts = set()
+    for _ in range(300):
+        n = int(rng.integers(2, 12))
+        baseline = rng.normal(0.8, 0.01, n)
+        model = baseline + rng.normal(rng.choice([-0.002, 0, 0.002]), 0.002, n)
+        verdict = paired_interval((model - baseline).tolist()).verdict
+        p = stats.ttest_rel(model, baseline).pvalue
+        assert (verdict != "not distinguishable") == (p < 0.05)
+        if p < 0.05:
+            assert verdict == ("gains" if model.mean() > baseline.mean() else "loses")
+        verdicts.add(verdict)
+    assert len(verdicts) == 3
+
+
+def test_an_interval_by_hand() -> None:
+    # Differences 1, 2, 3: mean 2, standard deviation 1, t(2) = 4.3027.
+    answer = paired_interval([1, 2, 3])
+    assert answer.mean == 2
+    assert answer.half_width == pytest.approx(4.302652729911275 / math.sqrt(3))
+    assert answer.verdict == "not distinguishable"
+    assert paired_interval([10, 11, 12]).verdict == "gains"
+    assert paired_interval([-10, -11, -12]).verdict == "loses"
+
+
+def test_one_seed_has_no_interval_and_none_is_an_error() -> None:
+    assert paired_interval([5.0]) == Interval(5.0, None, 1)
+    assert paired_interval([5.0]).verdict == "not distinguishable"
+    with pytest.raises(ValueError, match="at least one"):
+        paired_interval([])
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "verdict"),
+    [
+        (1.0, 0.999, "gains"),
+        (1.0, 1.0, "not distinguishable"),
+        (1.0, 1.001, "not distinguishable"),
+        (-1.0, 0.999, "loses"),
+        (-1.0, 1.0, "not distinguishable"),
+        (0.0, 0.0, "not distinguishable"),
+        (1e-9, 0.0, "gains"),
+        (9.0, None, "not distinguishable"),
+    ],
+)
+def test_an_interval_that_touches_zero_tells_nothing(mean: float, half_width: float | None, verdict: str) -> None:
+    assert Interval(mean, half_width, 3).verdict == verdict
+
+
+# Gains
+
+
+def test_a_gain_is_higher_auc_or_lower_error() -> None:
+    assert gain({"auc": 0.9}, {"auc": 0.8}, "binary") == pytest.approx(0.1)
+    assert gain({"mse": 0.9}, {"mse": 0.8}, "regression") == pytest.approx(-0.1)
+    assert gain({"mse": 0.5, "auc": None}, {"mse": 0.8}, "regression") == pytest.approx(0.3)
+    assert gain({"auc": None}, {"auc": 0.8}, "binary") is None
+    assert gain({"auc": 0.8}, {}, "binary") is None
+
+
+# Keys
+
+
+def test_keys_say_what_may_be_compared() -> None:
+    spec = preset_spec("conflict", "mmoe")
+    twin = changed(spec, seed=1)
+    assert budget_key(twin) == budget_key(spec)
+    assert variant_key(twin) == variant_key(spec)
+    assert run_key(twin) != run_key(spec)
+    elsewhere = changed(spec, training={"device": "cpu"})
+    assert run_key(elsewhere) == run_key(spec)
+    other = preset_spec("conflict", "ple")
+    assert budget_key(other) == budget_key(spec)
+    assert variant_key(other) != variant_key(spec)
+    for part in (
+        {"epochs": 3},
+        {"batch_size": 64},
+        {"learning_rate": 0.1},
+        {"optimizer": "sgd"},
+        {"selection": "last"},
+    ):
+        assert budget_key(changed(spec, training=part)) != budget_key(spec)
+    assert budget_key(changed(spec, data={"options": {"rows": 500}})) != budget_key(spec)
+    weighted = changed(spec, balancer={"options": {"weights": [2, 1]}})
+    assert budget_key(weighted) == budget_key(spec)
+    assert variant_key(weighted) != variant_key(spec)
+
+
+def test_equal_weights_written_out_or_left_out_are_the_same_run() -> None:
+    spec = preset_spec("conflict", "ple")
+    for weights in (None, [1, 1], [1.0, 1]):
+        assert run_key(changed(spec, balancer={"name": "static", "options": {"weights": weights}})) == run_key(spec)
+
+
+# Yardsticks
+
+
+@pytest.mark.parametrize("data", DATASETS)
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_a_yardstick_is_its_own_yardstick_and_shares_the_budget(data: str, trunk: str) -> None:
+    spec = preset_spec(data, trunk, seed=4)
+    tasks = len(spec.schema.task_names)
+    spec = changed(
+        spec,
+        training={"epochs": 3, "device": "cpu"},
+        balancer={"options": {"weights": [2, *[1] * (tasks - 1)]}},
+    )
+    yardstick = baseline_spec(spec)
+    assert baseline_spec(yardstick) == yardstick
+    assert is_baseline(yardstick)
+    assert not is_baseline(spec)
+    assert yardstick.model.trunk.name == "single_task"
+    assert (yardstick.data, yardstick.training, yardstick.seed) == (spec.data, spec.training, 4)
+    assert budget_key(yardstick) == budget_key(spec)
+    assert yardstick.balancer == preset_spec(data, trunk).balancer  # equal weights
+
+
+def test_a_yardstick_does_not_follow_the_runs_width_but_its_encoder() -> None:
+    wide = preset_spec("conflict", "mmoe").to_json()
+    wide["model"]["trunk"]["options"] = {"experts": 20, "expert_layers": [99]}
+    wide["model"]["towers"] = [50]
+    assert baseline_spec(RunSpec.parse(wide)) == baseline_spec(preset_spec("conflict", "ple"))
+    wide["model"]["encoder"] = {"options": {"dim": 3}}
+    assert baseline_spec(RunSpec.parse(wide)).model.encoder.part.model_dump()["dim"] == 3
+
+
+def test_a_single_task_run_of_another_width_is_no_yardstick() -> None:
+    spec = preset_spec("conflict", "single_task").to_json()
+    spec["model"]["trunk"]["options"] = {"layers": [99]}
+    assert not is_baseline(RunSpec.parse(spec))
+
+
+# Presets
+
+
+@pytest.mark.parametrize("data", DATASETS)
+def test_the_trunks_of_a_preset_have_about_the_same_number_of_parameters(
+    data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each within 5% of their mean: what differs is the architecture, not the size."""
+    monkeypatch.setattr("pooch.retrieve", _no_network)
+    specs = {trunk: preset_spec(data, trunk) for trunk in TRUNKS}
+    counts = {trunk: parameter_count(spec).parameters for trunk, spec in specs.items()}
+    try:
+        encoded = load(specs["mmoe"].data, 0)
+    except DataError:
+        pass  # files that are not on this machine: what the page says before it has them is all there is
+    else:
+        built = {trunk: build_model(spec, encoded).parameter_count() for trunk, spec in specs.items()}
+        assert {t: n for t, n in counts.items() if parameter_count(specs[t]).exact and n != built[t]} == {}
+        counts = built
+    mean = sum(counts.values()) / len(counts)
+    assert {trunk: n for trunk, n in counts.items() if abs(n - mean) > 0.05 * mean} == {}, counts
+
+
+def _no_network(*_args: Any, **_options: Any) -> str:
+    raise OSError("tests do not download")
+
+
+@pytest.mark.parametrize("data", DATASETS)
+def test_a_preset_names_options_for_every_trunk(data: str) -> None:
+    preset = dataset(data).preset()
+    assert set(preset["trunks"]) == set(TRUNKS)
+    spec = RunSpec.parse(preset["spec"])
+    assert spec == preset_spec(data, spec.model.trunk.name)
