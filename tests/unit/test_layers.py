@@ -1,0 +1,34 @@
+"""The cut of the dashboard; what may import what is checked by `lint-imports`."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[2] / "app"
+PAGES = sorted((APP / "app_pages").glob("*.py"))
+
+
+def test_there_are_pages() -> None:
+    assert len(PAGES) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_thin(page: Path) -> None:
+    assert len(page.read_text().splitlines()) < 150
+
+
+@pytest.mark.parametrize("page", [*PAGES, APP / "main.py"], ids=lambda page: page.stem)
+def test_a_page_draws_no_chart_and_defines_no_class_itself(page: Path) -> None:
+    tree = ast.parse(page.read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    imported = {alias.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    imported |= {str(n.module).split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert not imported & {"altair", "plotly", "pandas", "numpy", "torch", "sqlalchemy", "multiprocessing"}
+
+
+def test_pages_start_no_process_and_no_thread() -> None:
+    for path in [*PAGES, *(APP / "components").glob("*.py")]:
+        assert not {"multiprocessing", "threading", "subprocess", "time.sleep"} & set(path.read_text().split())
