@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import healthy, small, visit
+from tests.app.conftest import healthy, small, visit
 from streamlit.testing.v1 import AppTest
 
 from app import analysis, wording

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import MAIN, PAGES, healthy, texts, visit
+from tests.app.conftest import MAIN, PAGES, healthy, texts, visit
 from streamlit.testing.v1 import AppTest
 
 APP = MAIN.parent

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import pytest
-from conftest import healthy, small, texts, visit, wait_for
+from tests.app.conftest import healthy, small, texts, visit, wait_for
 from streamlit.testing.v1 import AppTest
 
 from app.components.setup_panel import PRESETS

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import Server, wait_for
+from tests.e2e.conftest import Server, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from mtl_core.comparison import budget_key, is_baseline, preset_spec
