@@ -6,6 +6,7 @@ from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.census_income import CensusIncome
 from mtl_core.data.conflict import Conflict
 from mtl_core.data.movielens import MovieLens
+from mtl_core.data.table import Table
 
 __all__ = [
     "Adult",
@@ -16,4 +17,5 @@ __all__ = [
     "DatasetOptions",
     "Frames",
     "MovieLens",
+    "Table",
 ]
