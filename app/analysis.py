@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from pathlib import PurePath
+from typing import Any, cast
 
 import pandas as pd
 
@@ -22,6 +24,8 @@ from mtl_core.spec import RunSpec
 from mtl_core.trunks.base import TrunkOptions
 from mtl_core.trunks.wiring import Wiring
 
+#: The data set that is a person's own file.
+OWN_FILE = "table"
 #: Gains are shown in thousandths.
 UNIT = 1000.0
 
@@ -62,6 +66,15 @@ def wiring(record: RunRecord, history: History) -> Wiring:
     encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
     tasks = spec.schema.task_names
     return trunk.wire(tasks, encoder.streams(len(tasks), trunk.separate_embeddings))
+
+
+def data_title(spec: Mapping[str, Any]) -> str:
+    """What the data are called; a file of one's own by its name."""
+    name, path = str(spec["data"]["name"]), str(spec["data"]["options"].get("path") or "")
+    if name == OWN_FILE and path:
+        # Uploads are kept under their hash, a dash and their name.
+        return re.sub(r"^[0-9a-f]{12}-", "", PurePath(path).name)
+    return title("dataset", name)
 
 
 def metric_name(metrics: dict[str, float | None]) -> str:
@@ -116,12 +129,11 @@ def budgets(records: Sequence[RunRecord]) -> list[Budget]:
 
 def budget_label(spec: RunSpec) -> str:
     """Data and budget in one line, options that differ from the data set's own defaults named."""
-    part = spec.data.part
-    changed = [
-        f"{name} {value}" for name, value in part.model_dump().items() if value != type(part)().model_dump()[name]
-    ]
+    options = spec.to_json()["data"]["options"]
+    usual = {} if spec.data.name == OWN_FILE else type(spec.data.part)().model_dump(mode="json")
+    changed = [f"{name.replace('_', ' ')} {short(options[name])}" for name in usual if options[name] != usual[name]]
     training = spec.training
-    pieces = [title("dataset", spec.data.name), *changed, f"{training.epochs} epochs", f"batch {training.batch_size}"]
+    pieces = [data_title(spec.to_json()), *changed, f"{training.epochs} epochs", f"batch {training.batch_size}"]
     return " · ".join([*pieces, f"learning rate {training.learning_rate:g}"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from app.analysis import data_title
 from app.charts.seesaw import SeesawGroup
 from app.jobs.records import RunRecord
 from app.library import History
@@ -50,7 +51,7 @@ def interval(value: Interval) -> str:
 
 def run_name(record: RunRecord) -> str:
     """MMoE on conflict, seed 0."""
-    return f"{title('trunk', record.trunk)} on {title('dataset', record.dataset)}, seed {record.seed}"
+    return f"{title('trunk', record.trunk)} on {data_title(record.spec)}, seed {record.seed}"
 
 
 def source_line(history: History) -> str:
@@ -61,7 +62,7 @@ def source_line(history: History) -> str:
     spec = started.spec
     rows = started.rows
     sizes = f"{count(rows['train'])} training, {count(rows['valid'])} validation, {count(rows['test'])} test rows"
-    return f"{title('dataset', spec['data']['name'])} · {sizes} · seed {spec['seed']}"
+    return f"{data_title(spec)} · {sizes} · seed {spec['seed']}"
 
 
 def join(parts: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ class Size:
 
     parameters: int
     exact: bool
+    #: Some categories are not known before the rows are read: their embeddings come on top.
+    least: bool = False
 
 
 def parameter_count(spec: RunSpec) -> Size:
@@ -38,7 +40,8 @@ def parameter_count(spec: RunSpec) -> Size:
         + wiring.parameters(encoder.width(numeric, vocabulary, sequences))
         + towers
     )
-    return Size(count, exact=all(f.kind != "numeric" and f.categories for f in embedded))
+    least = any(f.kind != "numeric" and not f.categories for f in embedded)
+    return Size(count, exact=all(f.kind != "numeric" and f.categories for f in embedded), least=least)
 
 
 def _rows(feature: Feature) -> int:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app.components.data_view import PREVIEW_ROWS, overview
 from app.components.options_form import has_advanced, options_form
+from app.components.own_file import file_choice, upload_card
 from app.components.url_choice import url_choice
 from mtl_core import registry
 from mtl_core.spec import options_problem
@@ -13,11 +14,17 @@ with st.sidebar:
     name = url_choice("Data set", names, "conflict", "data", lambda n: registry.title("dataset", n))
     schema = registry.catalogue()["dataset"][name]
     st.caption(str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " "))
-    options = options_form(schema, {}, f"data.{name}", ())
-    if has_advanced(schema):
-        options |= options_form(schema, {}, f"data.{name}", (), advanced=True)
+    if name == "table":
+        options = dict(file_choice().options)
+    else:
+        options = options_form(schema, {}, f"data.{name}", ())
+        if has_advanced(schema):
+            with st.expander("More"):
+                options |= options_form(schema, {}, f"data.{name}", (), advanced=True)
     seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, key="data.seed"))
 
+if name == "table":
+    upload_card()
 rows = options.get("rows")
 if isinstance(rows, int) and rows > PREVIEW_ROWS:
     options["rows"] = PREVIEW_ROWS

@@ -35,11 +35,13 @@ def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: st
 def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
+    # A letter is about a thirtieth of the plot on a laptop; a label also has a number of six.
+    room = 1.1 + min(0.9, (max(map(len, tasks), default=0) + 6) / 30)
     ticks = sorted({1, *range(5, epochs, max(5, epochs // 4 // 5 * 5)), epochs})
     x = alt.X(
         "epoch:Q",
         # Room for the labels at the right from the start: a label that grew out of the plot would shrink it.
-        scale=alt.Scale(domain=[1, 1 + 1.3 * max(epochs - 1, 1)], nice=False),
+        scale=alt.Scale(domain=[1, 1 + room * max(epochs - 1, 1)], nice=False),
         axis=alt.Axis(title="epoch", values=ticks, format="d", grid=False),
     )
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))

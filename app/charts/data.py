@@ -41,7 +41,11 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
     cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
         x, y, color=alt.Color("correlation:Q", scale=scale, legend=None), tooltip=tooltip
     )
-    text = base.mark_text(fontSize=12, color="#1B1E23").encode(x, y, text=alt.Text("correlation:Q", format="+.2f"))
+    text = (
+        base.transform_calculate(text="isValid(datum.correlation) ? format(datum.correlation, '+.2f') : 'undefined'")
+        .mark_text(fontSize=12, color="#1B1E23")
+        .encode(x, y, text="text:N")
+    )
     return alt.layer(cells, text).properties(height=60 + 34 * len(tasks))
 
 

@@ -42,7 +42,7 @@ def _row(record: RunRecord) -> dict[str, object]:
     cells = [f"{task} {wording.auc(values.get('auc'))}" for task, values in metrics] + ["", ""]
     return {
         "model": title("trunk", record.trunk),
-        "data": title("dataset", record.dataset),
+        "data": analysis.data_title(record.spec),
         "options": _options(record),
         "seed": record.seed,
         "parameters": record.parameters,

@@ -8,6 +8,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components.options_form import has_advanced, options_form
+from app.components.own_file import file_choice
 from app.components.url_choice import url_choice, url_integer
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
@@ -61,7 +62,12 @@ def setup_panel() -> Setup:
         preset = cast(type[DatasetOptions], registry.get("dataset", dataset)).preset()
         spec: dict[str, Any] = preset["spec"]
         schema = catalogue["dataset"][dataset]
-        data_options = options_form(schema, spec["data"].get("options", {}), f"play.{dataset}", ())
+        own = dataset == "table"
+        if own:
+            data_options = dict(file_choice().options)
+            st.page_link("app_pages/data.py", label="Bring another file", icon=":material/upload_file:")
+        else:
+            data_options = options_form(schema, spec["data"].get("options", {}), f"play.{dataset}", ())
         st.caption(_first_sentence(schema))
     tasks = _tasks(dataset, data_options)
     with st.container(border=True):
@@ -77,7 +83,8 @@ def setup_panel() -> Setup:
         size = st.empty()
     with st.container(border=True):
         st.markdown("**Loss weights**")
-        balancer_options = options_form(catalogue["balancer"]["static"], {}, f"play.{dataset}.static", tasks)
+        balancer = spec.get("balancer", {}).get("options", {})
+        balancer_options = options_form(catalogue["balancer"]["static"], balancer, f"play.{dataset}.static", tasks)
     with st.container(border=True):
         st.markdown("**Training**")
         schema = registry.json_schema(TrainingSpec)
@@ -89,13 +96,15 @@ def setup_panel() -> Setup:
         encoder_options: dict[str, Any] = {}
         with st.expander("More"):
             training |= options_form(schema, spec["training"], f"play.{dataset}", tasks, advanced=True)
-            if has_advanced(catalogue["dataset"][dataset]):
+            if not own and has_advanced(catalogue["dataset"][dataset]):
+                start = spec["data"].get("options", {})
                 data_options |= options_form(
-                    catalogue["dataset"][dataset], {}, f"play.{dataset}", tasks, advanced=True
-                )  # fmt: skip
+                    catalogue["dataset"][dataset], start, f"play.{dataset}", tasks, advanced=True
+                )
             encoder = catalogue["encoder"]["embedding"]
-            encoder_options |= options_form(encoder, {}, f"play.{dataset}.embedding", tasks)
-            encoder_options |= options_form(encoder, {}, f"play.{dataset}.embedding", tasks, advanced=True)
+            start = spec["model"].get("encoder", {}).get("options", {})
+            encoder_options |= options_form(encoder, start, f"play.{dataset}.embedding", tasks)
+            encoder_options |= options_form(encoder, start, f"play.{dataset}.embedding", tasks, advanced=True)
     value = {
         "data": {"name": dataset, "options": data_options},
         "model": {
@@ -107,13 +116,21 @@ def setup_panel() -> Setup:
         "training": training,
         "seed": seed,
     }
+    found = _parsed(value)
+    if found.spec is not None:
+        counted = parameter_count(found.spec)
+        start = "" if counted.exact else "At least " if counted.least else "About "
+        size.caption(
+            f"{start}{counted.parameters:,} parameters" + (", embeddings not counted" if counted.least else "")
+        )
+    return found
+
+
+def _parsed(value: dict[str, Any]) -> Setup:
     try:
-        parsed = RunSpec.parse(value)
+        return Setup(RunSpec.parse(value), None)
     except SpecError as error:
         return Setup(None, str(error))
-    counted = parameter_count(parsed)
-    size.caption(f"{'' if counted.exact else 'About '}{counted.parameters:,} parameters")
-    return Setup(parsed, None)
 
 
 def _choice(kind: str, label: str, key: str, default: str) -> str:

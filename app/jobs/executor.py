@@ -116,7 +116,12 @@ class LocalExecutor:
         home = self._store.home
         root = Path(__file__).parents[2]  # under `streamlit run` the package may be importable here only
         path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-        places = {"SEESAW_HOME": str(home), "SEESAW_STORE": self._store.url, "PYTHONPATH": path}
+        places = {
+            "SEESAW_HOME": str(home),
+            "SEESAW_STORE": self._store.url,
+            "SEESAW_TABLES": settings.table_folders(),
+            "PYTHONPATH": path,
+        }
         home.mkdir(parents=True, exist_ok=True)
         with (home / "worker.log").open("ab") as output:
             return subprocess.Popen(

@@ -15,6 +15,21 @@ def home() -> Path:
     return Path(os.environ.get("SEESAW_HOME") or "runs").expanduser().absolute()
 
 
+def uploads() -> Path:
+    """The folder of the files that people bring."""
+    return home() / "uploads"
+
+
+def table_folders() -> str:
+    """Folders from which workers read tables (`SEESAW_TABLES`, separated as in PATH).
+
+    A path in a spec comes from whoever uses the dashboard, so by default: uploads, the folder of public data, and the
+    one the server was started in.
+    """
+    places = [str(uploads()), os.environ.get("SEESAW_DATA", ""), os.getcwd()]
+    return os.environ.get("SEESAW_TABLES") or os.pathsep.join(place for place in places if place)
+
+
 def store_url() -> str | None:
     """The run store's SQLAlchemy URL (`SEESAW_STORE`); None: an SQLite file in the home folder."""
     return os.environ.get("SEESAW_STORE") or None

@@ -1,0 +1,131 @@
+"""Bring a file: upload, look at what its columns seem to be, correct, settle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import own_files
+from app.components.url_choice import url_choice
+from app.own_files import LabelChoice, OwnFile
+from mtl_core.data.base import DataError
+from mtl_core.data.table import MAX_UPLOAD_MB, Guess
+
+EXAMPLE = "example"
+
+
+def file_choice() -> OwnFile:
+    """Which settled file; a small made-up shop log stands in until there is one."""
+    files = own_files.settled()
+    names = [*files, EXAMPLE]
+    chosen = url_choice(
+        "File", names, names[0], "file", lambda i: files[i].name if i in files else "a made-up shop log (example)"
+    )
+    return files.get(chosen, OwnFile(EXAMPLE, "example", {}))
+
+
+def upload_card() -> None:
+    """Upload, guessed columns, corrections, and the button that settles them."""
+    with st.container(border=True):
+        st.markdown("**Bring your own file**")
+        uploaded = st.file_uploader(
+            "CSV, TSV, CSV.gz or Parquet with one row per example and at least one label column",
+            type=["csv", "tsv", "txt", "gz", "parquet"], max_upload_size=MAX_UPLOAD_MB, key="own.upload",
+        )  # fmt: skip
+        if uploaded is None:
+            return
+        try:
+            path = own_files.keep(uploaded.name, uploaded.getvalue())
+            found = _look(str(path))
+        except DataError as error:
+            st.error(str(error), title="This file cannot be used")
+            return
+        _correct(path, found)
+
+
+@st.cache_data(max_entries=8, show_spinner="Looking at the columns")
+def _look(path: str) -> Guess:
+    return own_files.look(Path(path))
+
+
+def _correct(path: Path, found: Guess) -> None:
+    for note in found.notes:
+        st.warning(note)
+    st.caption(
+        f"{found.rows:,} rows · {len(found.columns)} columns. What each seems to be, and why; correct what is wrong."
+    )
+    columns = st.data_editor(
+        pd.DataFrame(
+            [
+                {
+                    "column": c.name, "use": c.use, "why": c.reason, "missing": c.missing, "distinct": c.distinct,
+                    "examples": ", ".join(c.examples),
+                }
+                for c in found.columns
+            ]
+        ),
+        hide_index=True, key=f"own.columns.{path.name}", disabled=["column", "why", "missing", "distinct", "examples"],
+        column_config={
+            "use": st.column_config.SelectboxColumn(options=list(own_files.USES), required=True),
+            "missing": st.column_config.NumberColumn(format="percent"),
+        },
+    )  # fmt: skip
+    uses = dict(zip(columns["column"], columns["use"], strict=True))
+    choices = _label_choices(path, found, [name for name, use in uses.items() if use == "label"])
+    try:
+        revised = own_files.revise(found, uses, choices)
+    except (DataError, ValueError) as error:
+        st.error(str(error), title="These choices do not fit together")
+        return
+    with st.container(horizontal=True):
+        st.button(
+            "Use this file", type="primary", icon=":material/check:", key="own.settle", on_click=_settle,
+            args=(path, revised),
+        )  # fmt: skip
+        st.download_button(
+            "Schema as YAML", revised.to_yaml(), f"{path.stem}.yaml", "application/yaml", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+
+
+def _settle(path: Path, revised: Guess) -> None:
+    """Before the page is drawn again, so that every control finds the new choice."""
+    st.session_state["data"], st.session_state["file"] = "table", own_files.settle(path, revised).id
+
+
+def _label_choices(path: Path, found: Guess, names: list[str]) -> list[LabelChoice]:
+    """One line per label: what kind, which value is positive, after which other label."""
+    if not names:
+        st.info("Choose `label` as the use of at least one column: what is to be predicted.")
+        return []
+    known = {task.label: task for task in found.tasks}
+    by_name = {task.name: task.label for task in found.tasks}
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        task = known.get(name)
+        rows.append(
+            {
+                "label": name,
+                "kind": task.kind if task else "binary",
+                "positive value": found.positive.get(name, ""),
+                "comes after": by_name.get(task.after or "", "") if task else "",
+            }
+        )
+    # In funnel order: a task must stand after the one it follows.
+    rows.sort(key=lambda row: [*known].index(row["label"]) if row["label"] in known else len(known))
+    st.caption("Labels. A label that comes after another is learned on the rows where the other happened.")
+    edited = st.data_editor(
+        pd.DataFrame(rows), hide_index=True, disabled=["label"], key=f"own.labels.{path.name}.{'|'.join(names)}",
+        column_config={
+            "kind": st.column_config.SelectboxColumn(options=["binary", "regression"], required=True),
+            "positive value": st.column_config.TextColumn(help="Empty: 1"),
+            "comes after": st.column_config.SelectboxColumn(options=["", *names]),
+        },
+    )  # fmt: skip
+    return [
+        LabelChoice(str(r["label"]), str(r["kind"]), str(r["positive value"] or ""), str(r["comes after"] or ""))
+        for r in edited.to_dict(orient="records")
+    ]
