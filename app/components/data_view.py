@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import streamlit as st
@@ -14,6 +15,7 @@ from app.data_summary import Summary, distribution, summarise
 from mtl_core import registry
 from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.files import find
+from mtl_core.data.leaks import leak_notes
 
 #: A made world is previewed with so many rows at most, so that a dial moves its picture at once.
 PREVIEW_ROWS = 20_000
@@ -22,8 +24,9 @@ PREVIEW_ROWS = 20_000
 @st.cache_data(max_entries=12, show_spinner="Reading the data")
 def _load(name: str, options: str, seed: int) -> tuple[Frames, Summary]:
     part = cast(DatasetOptions, registry.get("dataset", name).model_validate(json.loads(options)))
-    frames = part.frames(seed)
-    return frames, summarise(part.table_schema(), frames)
+    frames, schema = part.frames(seed), part.table_schema()
+    frames = replace(frames, notes=(*frames.notes, *leak_notes(frames, schema)))
+    return frames, summarise(schema, frames)
 
 
 def is_here(part: DatasetOptions) -> bool:

@@ -31,6 +31,8 @@ def header(record: RunRecord, history: History) -> None:
         parts.append(f"{wording.seconds(record.train_seconds)} of training on {record.device}")
     st.markdown(f"**{wording.run_name(record)}**", help=wording.source_line(history) or None)
     st.caption(" · ".join(parts))
+    for note in history.started.notes if history.started else ():
+        st.caption(f":material/info: {note}")
 
 
 def progress(record: RunRecord) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl_core.data.base import DataError, Frames
+from mtl_core.data.leaks import leak_notes
 from mtl_core.encoders import SequenceTable
 from mtl_core.schema import Feature, Schema
 
@@ -76,7 +77,7 @@ def encode(schema: Schema, frames: Frames) -> Encoded:
         test=encoder.transform(frames.test),
         vocabulary=encoder.vocabulary,
         sequence_tables=encoder.sequence_tables,
-        notes=frames.notes,
+        notes=(*frames.notes, *leak_notes(frames, schema)),
     )
 
 

@@ -214,6 +214,11 @@ def test_the_trunks_of_a_preset_have_about_the_same_number_of_parameters(
         built = {trunk: build_model(spec, encoded).parameter_count() for trunk, spec in specs.items()}
         assert {t: n for t, n in counts.items() if parameter_count(specs[t]).exact and n != built[t]} == {}
         counts = built
+        if data == "table":  # matched without the embedding tables, whose sizes only a file shows
+            counts = {
+                t: n - sum(p.numel() for p in build_model(specs[t], encoded).encoder.parameters())
+                for t, n in built.items()
+            }
     mean = sum(counts.values()) / len(counts)
     assert {trunk: n for trunk, n in counts.items() if abs(n - mean) > 0.05 * mean} == {}, counts
 
