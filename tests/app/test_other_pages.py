@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.app.conftest import healthy, small, visit
 from streamlit.testing.v1 import AppTest
 
 from app import analysis, wording
@@ -16,6 +15,7 @@ from app.jobs.store import RunStore
 from app.library import examples
 from mtl_core.comparison import baseline_spec, budget_key
 from mtl_core.spec import RunSpec
+from tests.app.conftest import healthy, small, visit
 
 Train = Callable[[RunSpec], RunRecord]
 

@@ -9,8 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.app.conftest import MAIN, PAGES, healthy, texts, visit
 from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import MAIN, PAGES, healthy, texts, visit
 
 APP = MAIN.parent
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import pytest
-from tests.app.conftest import healthy, small, texts, visit, wait_for
 from streamlit.testing.v1 import AppTest
 
 from app.components.setup_panel import PRESETS
@@ -21,6 +20,7 @@ from mtl_core.options import Layers, option
 from mtl_core.spec import RunSpec, TrainingSpec
 from mtl_core.trunks.base import TrunkOptions
 from mtl_core.trunks.wiring import Wiring, mixture
+from tests.app.conftest import healthy, small, texts, visit, wait_for
 
 Claim = Callable[[RunSpec], RunRecord]
 

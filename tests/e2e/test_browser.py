@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Server, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 from mtl_core.comparison import budget_key, is_baseline, preset_spec
@@ -18,6 +17,7 @@ from mtl_core.data.adult import FILES
 from mtl_core.data.base import DataError
 from mtl_core.data.files import locate
 from mtl_core.spec import RunSpec
+from tests.e2e.conftest import Server, wait_for
 
 pytestmark = pytest.mark.browser
 
