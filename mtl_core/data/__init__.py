@@ -5,6 +5,7 @@ from mtl_core.data.ali_ccp import AliCCP
 from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.census_income import CensusIncome
 from mtl_core.data.conflict import Conflict
+from mtl_core.data.funnel import Funnel
 from mtl_core.data.mmoe_synthetic import MMoESynthetic
 from mtl_core.data.movielens import MovieLens
 from mtl_core.data.table import Table
@@ -17,6 +18,7 @@ __all__ = [
     "DataError",
     "DatasetOptions",
     "Frames",
+    "Funnel",
     "MMoESynthetic",
     "MovieLens",
     "Table",
