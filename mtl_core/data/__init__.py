@@ -9,6 +9,7 @@ from mtl_core.data.funnel import Funnel
 from mtl_core.data.mmoe_synthetic import MMoESynthetic
 from mtl_core.data.movielens import MovieLens
 from mtl_core.data.table import Table
+from mtl_core.data.video_feed import VideoFeed
 
 __all__ = [
     "Adult",
@@ -22,4 +23,5 @@ __all__ = [
     "MMoESynthetic",
     "MovieLens",
     "Table",
+    "VideoFeed",
 ]
