@@ -5,6 +5,7 @@ from mtl_core.data.ali_ccp import AliCCP
 from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.census_income import CensusIncome
 from mtl_core.data.conflict import Conflict
+from mtl_core.data.ecommerce_sequences import EcommerceSequences
 from mtl_core.data.funnel import Funnel
 from mtl_core.data.mmoe_synthetic import MMoESynthetic
 from mtl_core.data.movielens import MovieLens
@@ -18,6 +19,7 @@ __all__ = [
     "Conflict",
     "DataError",
     "DatasetOptions",
+    "EcommerceSequences",
     "Frames",
     "Funnel",
     "MMoESynthetic",
