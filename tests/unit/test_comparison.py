@@ -198,7 +198,8 @@ def test_a_single_task_run_of_another_width_is_no_yardstick() -> None:
 # Presets
 
 
-@pytest.mark.parametrize("data", DATASETS)
+# Of a person's own file nobody knows the columns beforehand.
+@pytest.mark.parametrize("data", [name for name in DATASETS if name != "table"])
 def test_the_trunks_of_a_preset_have_about_the_same_number_of_parameters(
     data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
