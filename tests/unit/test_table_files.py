@@ -125,6 +125,9 @@ def test_a_shop_log_is_understood(tmp_path: Path) -> None:
         (["2024-01-01 10:00:00", "2024-01-02 11:30:00", "2024-02-03 00:00:00"], "date"),
         (["01/02/2024", "02/02/2024", "03/02/2024"], "categorical"),
         (["12", "13", "unknown"], "categorical"),
+        (["2024-01-31", "2024-13-31", "2024-01-01"], "categorical"),
+        (["1_000", "2_000", "3_000"], "categorical"),
+        (["1.5", "inf", "-2.5"], "numeric"),
         (["x", "x", "x"], "left out"),
     ],
 )
@@ -501,6 +504,11 @@ BAD: dict[str, tuple[Maker, dict[str, Any], str]] = {
         changed(buy=["no", "yes", "no"] * 100),
         tasks(BUY),
         r"Label column `buy` has two values \(no, yes\), not 0 and 1\. Pick which value counts as positive",
+    ),
+    "long words as binary": (
+        changed(buy=["a\nb" * 50, "c"] * 150),
+        tasks(BUY),
+        r"Label column `buy` has two values \((a bba bba )+.*\.\.\., c\), not 0 and 1",
     ),
     "1 and 2 as binary": (changed(buy=[1, 2] * 150), tasks(BUY), r"Label column `buy` has two values \(1, 2\)"),
     "positive that never occurs": (

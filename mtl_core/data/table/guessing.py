@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mtl_core.data.base import DataError
-from mtl_core.data.table.labels import KNOWN, is_date, plain
+from mtl_core.data.table.labels import KNOWN, are_dates, plain
 from mtl_core.data.table.reading import LIST_SIGN, Decimal, Encoding, Separator, dictionary, not_a_number, open_table
 from mtl_core.schema import Feature, Role, Schema, Task
 
@@ -155,7 +155,9 @@ class _Facts:
 
     @property
     def integers(self) -> bool:
-        return self.numbers is not None and bool((np.isfinite(self.numbers) & (self.numbers % 1 == 0)).all())
+        return self.numbers is not None and bool(
+            (np.isfinite(self.numbers) & (np.trunc(self.numbers) == self.numbers)).all()
+        )
 
     def share(self, holds: Sequence[bool]) -> float:
         """Of the known rows, those whose value is so."""
@@ -172,6 +174,8 @@ def guess(
     """
     source = open_table(path, encoding, separator, decimal)
     head = source.head(ROWS)
+    if not len(next(iter(head.values()))):
+        raise DataError(f"{source.path.name} has a line of column names and no rows.")
     facts = [_facts(name, *dictionary(column), decimal) for name, column in head.items()]
     columns, labels = [], {}
     for fact in facts:
@@ -206,13 +210,21 @@ def _facts(name: str, values: list[str], codes: NDArray[np.int32], decimal: Deci
     place = np.full(len(values) + 1, -1)
     place[used] = np.arange(len(used))
     kept = [values[i] for i in used]
-    numbers: NDArray[np.float64] | None
-    try:
-        spelled = [v.replace(",", ".") for v in kept] if decimal == "comma" else kept
-        numbers = np.array(spelled, np.float64) if kept and not any("_" in v for v in kept) else None
-    except ValueError:
-        numbers = None
+    numbers = _as_numbers(kept, decimal)
     return _Facts(name, len(codes), kept, counts[used], place[codes], numbers)
+
+
+def _as_numbers(values: list[str], decimal: Decimal) -> NDArray[np.float64] | None:
+    """As the reader would parse them; None: one is no number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    spelled = [v.replace(",", ".") for v in values] if decimal == "comma" else values
+    try:
+        parsed = pc.ascii_trim_whitespace(pa.array(spelled, pa.string())).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return np.asarray(parsed.to_numpy(zero_copy_only=False)) if values else None
 
 
 def _judge(f: _Facts, decimal: Decimal) -> tuple[Column, Feature | None]:
@@ -240,7 +252,7 @@ def _use(f: _Facts, decimal: Decimal) -> tuple[Use, str, dict[str, Any]]:
         return "label", reason, {}
     if distinct == 1:
         return "left out", f"it holds one value only, {f.values[0][:40]!r}", {}
-    if f.share([is_date(v) for v in f.values]) == 1:
+    if are_dates(f.values):
         return "date", "it holds dates, which are read as days since 1970", {}
     if f.numbers is not None:
         return _number_use(f)

@@ -55,9 +55,7 @@ def binary(name: str, values: Sequence[str], codes: NDArray[np.int32], positive:
         return np.asarray(table[codes])
     numbers = {"0": 0.0, "1": 1.0} | _WORDS
     if any(value not in numbers for value in found):
-        what = (
-            f"{_count(len(found))} value{'s' * (len(found) != 1)} ({', '.join(found[:6])}{', ...' * (len(found) > 6)})"
-        )
+        what = f"{_count(len(found))} value{'s' * (len(found) != 1)} ({', '.join(map(_short, found[:6]))}{', ...' * (len(found) > 6)})"
         if all(_number(value) is not None for value in found):
             raise DataError(
                 f"Label column `{name}` has {what}. Choose regression, or pick which value counts as positive."
@@ -92,9 +90,15 @@ def day_numbers(name: str, values: Sequence[str], codes: NDArray[np.int32]) -> N
     return np.asarray(days[codes])
 
 
-def is_date(value: str) -> bool:
-    """Is it written as a date that `day_numbers` reads?"""
-    return _DATE.fullmatch(value.strip()) is not None
+def are_dates(values: Sequence[str]) -> bool:
+    """Are all of them dates that `day_numbers` reads?"""
+    if not all(_DATE.fullmatch(value.strip()) for value in values):
+        return False
+    try:
+        day_numbers("", values, np.arange(len(values), dtype=np.int32))
+    except DataError:
+        return False
+    return True
 
 
 def check_labels(tasks: Sequence[Task], columns: Mapping[str, NDArray[np.floating]]) -> None:
@@ -165,5 +169,11 @@ def _count(n: int) -> str:
     return _NUMBERS[n] if n < len(_NUMBERS) else f"{n:,}"
 
 
+def _short(value: str) -> str:
+    """A value in one line."""
+    text = "".join(c if c.isprintable() else " " for c in value)
+    return text if len(text) <= 30 else text[:27] + "..."
+
+
 def _holds(found: Sequence[str]) -> str:
-    return f"It holds: {', '.join(found[:6])}{', ...' * (len(found) > 6)}."
+    return f"It holds: {', '.join(map(_short, found[:6]))}{', ...' * (len(found) > 6)}."
