@@ -64,7 +64,7 @@ class VideoFeed(DatasetOptions):
     score_t = sqrt(r) common + sqrt(1 - r) own_t, so that any two signals' scores correlate with r; common and own_t
     each come from what is visible (numbers of user and video and their products, device, time of day) and from user
     and video themselves, which only ids tell. P(click) = eta_k s(b + 1.5 score), with the chance eta_k that position
-    k of 10 is looked at: the mean chance at `position_bias` 0, a measured curve at 1. Position is the rank of
+    k of 10 is looked at: the mean chance at `position_bias` 0, a steep curve at 1. Position is the rank of
     policy * score_click + N(0, 1). Likes, follows, shares, comments and collections are Bernoulli given a click. Biases
     are such that 20% of exposures are clicked and, of clicks, 5% liked, 0.8% followed, 1.2% shared, 2% commented, 2.5%
     collected and 10% rated. watch is the natural logarithm of seconds, at most the video's length; rating is 1 to 5
@@ -76,7 +76,7 @@ class VideoFeed(DatasetOptions):
 
     correlation: float = option(0.4, "How far the eight signals' scores go together (r)", ge=0, le=1)
     position_bias: float = option(
-        1.0, "How much more often the top is looked at: 0 all positions alike, 1 as measured", ge=0, le=1
+        1.0, "How much more often the top is looked at: 0 all positions alike, 1 six times the last", ge=0, le=1
     )
     position_policy: float = option(
         1.0, "How strongly the feed is sorted by relevance; 0 puts videos at random positions", ge=0, le=10

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Items shown together; one row each.
 SESSION = 10
-#: Chance that a person looks at a position at all, first to last. Shape of a measured click log's decay.
+#: Chance that a person looks at a position at all, first to last (our choice of a steep curve).
 EXAMINATION = np.array([1.0, 0.61, 0.48, 0.39, 0.32, 0.28, 0.24, 0.21, 0.19, 0.17])
 #: Points of the Gauss-Hermite rule: exact to far below float32's precision for the smooth curves averaged here.
 QUADRATURE_POINTS = 21
