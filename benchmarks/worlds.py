@@ -85,8 +85,8 @@ def conflict_preset(bench: Bench) -> str:
     single = bench.run(conflict_spec("single_task", 0)).parameters
     return (
         "### At the preset\n\n"
-        f"Gain in test AUC over single-task ({single:,} parameters), in thousandths, {len(bench.seeds)} paired seeds.\n\n"
-        + table(["model", "parameters", "A", "B"], rows)
+        f"Gain in test AUC over single-task ({single:,} parameters), in thousandths, "
+        f"{len(bench.seeds)} paired seeds.\n\n" + table(["model", "parameters", "A", "B"], rows)
     )
 
 
