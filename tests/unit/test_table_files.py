@@ -508,7 +508,7 @@ BAD: dict[str, tuple[Maker, dict[str, Any], str]] = {
     "long words as binary": (
         changed(buy=["a\nb" * 50, "c"] * 150),
         tasks(BUY),
-        r"Label column `buy` has two values \((a bba bba )+.*\.\.\., c\), not 0 and 1",
+        r"Label column `buy` has two values \(a ba ba ba.*\.\.\., c\), not 0 and 1",
     ),
     "1 and 2 as binary": (changed(buy=[1, 2] * 150), tasks(BUY), r"Label column `buy` has two values \(1, 2\)"),
     "positive that never occurs": (

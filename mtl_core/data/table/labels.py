@@ -55,7 +55,7 @@ def binary(name: str, values: Sequence[str], codes: NDArray[np.int32], positive:
         return np.asarray(table[codes])
     numbers = {"0": 0.0, "1": 1.0} | _WORDS
     if any(value not in numbers for value in found):
-        what = f"{_count(len(found))} value{'s' * (len(found) != 1)} ({', '.join(map(_short, found[:6]))}{', ...' * (len(found) > 6)})"
+        what = f"{_count(len(found))} value{'s' * (len(found) != 1)} ({_listed(found)})"
         if all(_number(value) is not None for value in found):
             raise DataError(
                 f"Label column `{name}` has {what}. Choose regression, or pick which value counts as positive."
@@ -175,5 +175,9 @@ def _short(value: str) -> str:
     return text if len(text) <= 30 else text[:27] + "..."
 
 
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(map(_short, found[:6])) + ", ..." * (len(found) > 6)
+
+
 def _holds(found: Sequence[str]) -> str:
-    return f"It holds: {', '.join(map(_short, found[:6]))}{', ...' * (len(found) > 6)}."
+    return f"It holds: {_listed(found)}."
