@@ -77,7 +77,7 @@ def data_title(spec: Mapping[str, Any]) -> str:
     return title("dataset", name)
 
 
-def metric_name(metrics: dict[str, float | None]) -> str:
+def metric_name(metrics: Mapping[str, float | None]) -> str:
     """The metric by which a task with these metrics is judged."""
     return "auc" if "auc" in metrics else "mse"
 

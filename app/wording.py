@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from app.analysis import data_title
+from app.analysis import data_title, metric_name
 from app.charts.seesaw import SeesawGroup
 from app.jobs.records import RunRecord
 from app.library import History
-from mtl_core.comparison import Interval
+from mtl_core.comparison import Interval, gain
 from mtl_core.events import GateSummary
 from mtl_core.registry import title
 from mtl_core.trunks.wiring import Wiring, gate_key
@@ -75,22 +75,45 @@ def curves_sentence(history: History, baseline: History | None) -> str:
     if not history.epochs:
         return "No epoch is done yet."
     finished = history.finished
-    if finished is not None:
-        scores = {task: m.get("auc") for task, m in finished.metrics["test"].items()}
-        text = f"Test AUC of epoch {finished.best_epoch}: {join([f'{task} {auc(v)}' for task, v in scores.items()])}."
-        if baseline is not None and baseline.finished is not None:
-            theirs = baseline.finished.metrics["test"]
-            gains = [
-                f"{task} {signed(1000 * (v - base))}"
-                for task, v in scores.items()
-                if v is not None and (base := theirs[task].get("auc")) is not None
-            ]
-            if gains:
-                text += f" Against single-task with this seed: {join(gains)} thousandths; one seed proves nothing."
-        return text
-    last = history.epochs[-1]
-    scores = {task: m.get("auc") for task, m in last.metrics["valid"].items()}
-    return f"Validation AUC after epoch {last.epoch}: {join([f'{task} {auc(v)}' for task, v in scores.items()])}."
+    if finished is None:
+        last = history.epochs[-1]
+        return f"Validation after epoch {last.epoch}: {scores(last.metrics['valid'])}."
+    ours = finished.metrics["test"]
+    text = f"Test, with the weights of epoch {finished.best_epoch}: {scores(ours)}."
+    if baseline is not None and baseline.finished is not None:
+        theirs = baseline.finished.metrics["test"]
+        gains = [
+            f"{task} {signed(1000 * value)}"
+            for task, metrics in ours.items()
+            if (value := gain(metrics, theirs[task], "binary" if "auc" in metrics else "regression")) is not None
+        ]
+        if gains:
+            text += f" Gain over single-task with this seed: {join(gains)} thousandths; one seed proves nothing."
+    return text
+
+
+def metric_names(history: History) -> str:
+    """What the curves of a run show: AUC, MSE, or both."""
+    if not history.epochs:
+        return "AUC"
+    names = dict.fromkeys(metric_name(m).upper() for m in history.epochs[-1].metrics["valid"].values())
+    return " or ".join(names)
+
+
+def score(metrics: Mapping[str, float | None]) -> str:
+    """A task's own metric: AUC 0.9531, or MSE 0.071 where it is a number that is predicted."""
+    name = metric_name(metrics)
+    value = metrics.get(name)
+    return f"{name.upper()} {auc(value)}"
+
+
+def scores(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Every task's score in one phrase; the metric is named once where it is the same for all."""
+    names = {metric_name(values) for values in metrics.values()}
+    if len(names) == 1:
+        name = names.pop()
+        return f"{name.upper()} " + join([f"{task} {auc(values.get(name))}" for task, values in metrics.items()])
+    return join([f"{task} {score(values)}" for task, values in metrics.items()])
 
 
 def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:

@@ -88,7 +88,7 @@ def baseline_spec(spec: RunSpec) -> RunSpec:
     value = spec.to_json()
     yardstick = preset_spec(spec.data.name, YARDSTICK).to_json()
     model = {**yardstick["model"], "encoder": value["model"]["encoder"]}
-    return RunSpec.parse({**value, "model": model, "balancer": yardstick["balancer"]})
+    return RunSpec.parse({**value, "model": model, "balancer": {"name": "static", "options": {}}})
 
 
 def is_baseline(spec: RunSpec) -> bool:

@@ -197,7 +197,11 @@ class RunSpec(BaseModel):
         options = balancer.part.canonical(tasks).model_dump(mode="json")
         object.__setattr__(self, "balancer", BalancerSpec(name=balancer.name, options=options))
         options = trunk.part.canonical(tasks).model_dump(mode="json")
-        model = self.model.model_copy(update={"trunk": TrunkSpec(name=trunk.name, options=options)})
+        encoder = self.model.encoder
+        if cast(Any, trunk.part).separate_embeddings:
+            # Such a trunk gives each task its own embeddings whatever the encoder says.
+            encoder = EncoderSpec(name=encoder.name, options={**encoder.options, "embedding_sharing": "shared"})
+        model = self.model.model_copy(update={"trunk": TrunkSpec(name=trunk.name, options=options), "encoder": encoder})
         object.__setattr__(self, "model", model)
 
     @cached_property

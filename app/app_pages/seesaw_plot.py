@@ -6,14 +6,17 @@ from app import analysis, services
 from app.components.queue_view import queue_line
 from app.components.seesaw_view import draw
 from app.components.url_choice import url_choice
+from app.library import EXAMPLE_PREFIX, examples
 
 library = services.library()
 queue_line()
 budgets = analysis.budgets(library.records())
 labels = {budget.key: budget.label for budget in budgets}
+# The textbook picture first: the bundled comparison on the world that was made to show it.
+default = analysis.keys(examples()[f"{EXAMPLE_PREFIX}conflict-mmoe-0"].record).budget
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = url_choice(
-        "Data and budget", list(labels), budgets[-1].key, "budget", labels.__getitem__, width=520,
+        "Data and budget", list(labels), default, "budget", labels.__getitem__, width=520,
         help="Only runs of the same data and the same training budget may be compared.",
     )  # fmt: skip
     budget = next(b for b in budgets if b.key == chosen)

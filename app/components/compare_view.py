@@ -90,8 +90,7 @@ def curves(sides: Sequence[tuple[RunRecord, History]]) -> None:
 def _scores(history: History, side: str) -> str:
     if history.finished is None:
         return ""
-    scores = [f"{task} {wording.auc(m.get('auc'))}" for task, m in history.finished.metrics["test"].items()]
-    return f"{side}, test: {wording.join(scores)}."
+    return f"{side}, test: {wording.scores(history.finished.metrics['test'])}."
 
 
 def _rows(history: History) -> int:

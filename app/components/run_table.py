@@ -39,7 +39,9 @@ def run_table(records: Sequence[RunRecord]) -> list[int]:
 
 def _row(record: RunRecord) -> dict[str, object]:
     metrics = list((record.metrics_test or {}).items())
-    cells = [f"{task} {wording.auc(values.get('auc'))}" for task, values in metrics] + ["", ""]
+    cells = [
+        f"{task} {wording.auc(values['auc']) if 'auc' in values else wording.score(values)}" for task, values in metrics
+    ] + ["", ""]
     return {
         "model": title("trunk", record.trunk),
         "data": analysis.data_title(record.spec),

@@ -77,9 +77,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
         rows = analysis.with_yardstick(history, base, wording.run_name(record))
         tasks = _tasks(record, history)
         sentence = wording.curves_sentence(history, base)
-        metric = (
-            "AUC" if not history.epochs or "auc" in next(iter(history.epochs[-1].metrics["valid"].values())) else "MSE"
-        )
+        metric = wording.metric_names(history)
         live_chart(auc_curves(rows, tasks, record.epochs, metric), _alt(record, "AUC by epoch.", sentence))
         st.caption(sentence)
         st.caption(

@@ -35,9 +35,12 @@ def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
     """Plot at the left, verdicts and missing yardsticks at the right."""
     picture = analysis.seesaw(budget, task_x, task_y)
     sentence = wording.seesaw_sentence(picture.groups, task_x, task_y)
+    kinds = {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
+    by_auc = kinds[task_x] == kinds[task_y] == "binary"
+    unit = "AUC, thousandths" if by_auc else "thousandths of each task's metric"
     left, right = st.columns([3, 2])
     with left:
-        st.plotly_chart(_figure(picture.groups, task_x, task_y), width="stretch", key=f"{key}.plot", alt=sentence)
+        st.plotly_chart(_figure(picture.groups, task_x, task_y, unit), width="stretch", key=f"{key}.plot", alt=sentence)
     with right:
         st.markdown(sentence)
         if picture.groups:
@@ -45,7 +48,7 @@ def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
             st.table(table, border="horizontal", hide_index=True, alt="Gains and verdicts of each model")
         size = f" Single-task has {picture.baseline_parameters:,} parameters." if picture.baseline_parameters else ""
         st.caption(
-            "Gains in thousandths of test AUC with the 95% interval of the paired difference over n seeds. "
+            f"Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds. "
             f"Pale: one seed. Grey: not distinguishable from single-task on at least one task.{size}"
         )
         st.caption(budget.label)
@@ -53,8 +56,8 @@ def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _figure(groups: tuple[SeesawGroup, ...], task_x: str, task_y: str) -> go.Figure:
-    return seesaw(groups, task_x, task_y)
+def _figure(groups: tuple[SeesawGroup, ...], task_x: str, task_y: str, unit: str) -> go.Figure:
+    return seesaw(groups, task_x, task_y, unit)
 
 
 def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:

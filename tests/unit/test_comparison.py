@@ -234,3 +234,10 @@ def test_a_preset_names_options_for_every_trunk(data: str) -> None:
     assert set(preset["trunks"]) == set(TRUNKS)
     spec = RunSpec.parse(preset["spec"])
     assert spec == preset_spec(data, spec.model.trunk.name)
+
+
+def test_a_yardstick_has_one_weight_per_task_of_the_run() -> None:
+    """The preset may have fewer tasks than the data of the run."""
+    spec = RunSpec.parse({"data": {"name": "mmoe_synthetic", "options": {"tasks": 3}}})
+    assert baseline_spec(spec).balancer.options["weights"] == [1.0, 1.0, 1.0]
+    assert is_baseline(baseline_spec(spec))
