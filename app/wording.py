@@ -77,9 +77,9 @@ def curves_sentence(history: History, baseline: History | None) -> str:
     finished = history.finished
     if finished is None:
         last = history.epochs[-1]
-        return f"Validation after epoch {last.epoch}: {scores(last.metrics['valid'])}."
+        return f"Validation {scores(last.metrics['valid'])}, after epoch {last.epoch}."
     ours = finished.metrics["test"]
-    text = f"Test, with the weights of epoch {finished.best_epoch}: {scores(ours)}."
+    text = f"Test {scores(ours)}, with the weights of epoch {finished.best_epoch}."
     if baseline is not None and baseline.finished is not None:
         theirs = baseline.finished.metrics["test"]
         gains = [
