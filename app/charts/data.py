@@ -51,27 +51,25 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
 
 def funnel(steps: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """From all rows to the last task: bars that narrow, with counts and the share of the step before."""
-    drawn = steps.assign(
-        half=steps["rows"] / 2, low=-steps["rows"] / 2, of_last=(steps["rows"] / steps["rows"].shift()).fillna(1.0)
-    )
-    base = alt.Chart(drawn)
+    of_last = (steps["rows"] / steps["rows"].shift()).fillna(1.0)
+    names = [
+        f"{step}  {n:,} ({share:.1%})" for step, n, share in zip(steps["step"], steps["rows"], of_last, strict=True)
+    ]
+    drawn = steps.assign(half=steps["rows"] / 2, low=-steps["rows"] / 2, of_last=of_last, name=names)
     y = alt.Y(
-        "step:N", sort=list(steps["step"]), axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13)
+        "name:N", sort=names, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=260)
     )
     tooltip = [
         "step:N",
         alt.Tooltip("rows:Q", format=","),
         alt.Tooltip("of_last:Q", format=".2%", title="of the step before"),
     ]
-    bars = base.mark_bar(color=pale(QUIET, 0.6), height={"band": 0.7}).encode(
-        alt.X("low:Q", axis=None), alt.X2("half:Q"), y, tooltip=tooltip
+    bars = (
+        alt.Chart(drawn)
+        .mark_bar(color=pale(QUIET, 0.6), height={"band": 0.7})
+        .encode(alt.X("low:Q", axis=None), alt.X2("half:Q"), y, tooltip=tooltip)
     )
-    text = (
-        base.transform_calculate(text="format(datum.rows, ',') + '  (' + format(datum.of_last, '.1%') + ')'")
-        .mark_text(fontSize=12, fontWeight="bold", color="#1B1E23")
-        .encode(y=y, text="text:N", x=alt.datum(0), tooltip=tooltip)
-    )
-    return alt.layer(bars, text).properties(height=40 + 44 * len(steps))
+    return alt.layer(bars).properties(height=40 + 44 * len(steps))
 
 
 def feature_against_label(rows: pd.DataFrame, feature: str, task: str, colour: str) -> alt.LayerChart | alt.FacetChart:

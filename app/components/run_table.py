@@ -12,6 +12,7 @@ from app import analysis, wording
 from app.jobs.records import RunRecord
 from app.library import is_example
 from mtl_core.registry import title
+from mtl_core.spec import fingerprint
 
 
 def run_table(records: Sequence[RunRecord]) -> list[int]:
@@ -23,7 +24,8 @@ def run_table(records: Sequence[RunRecord]) -> list[int]:
         height=min(620, 40 + 36 * len(records)),
         on_select="rerun",
         selection_mode="multi-row",
-        key="runs.table",
+        # Ticks are places, not runs: when runs come or go, the ticks must go too, or Delete would meet another run.
+        key=f"runs.table.{fingerprint([record.id for record in records])}",
         alt="All runs with their options, size, test AUC, time and state",
         column_config={
             "parameters": st.column_config.NumberColumn(format="localized", help="Trainable parameters"),
@@ -33,8 +35,7 @@ def run_table(records: Sequence[RunRecord]) -> list[int]:
             "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent"),
         },
     )
-    # A row may have gone since it was ticked.
-    return [i for i in picked["selection"]["rows"] if i < len(records)]
+    return list(picked["selection"]["rows"])
 
 
 def _row(record: RunRecord) -> dict[str, object]:
