@@ -196,7 +196,7 @@ def test_a_worker_that_was_frozen_lets_go_of_its_run(
     worker.suspend()
     executor.start_supervisor()
     wait_for(lambda: read(store, run.id).state == "queued")
-    assert store.workers() == []
+    wait_for(lambda: store.workers() == [])
     worker.resume()
     done = read(store, run.id).epoch
     wait_for_epoch(store, run.id, done + 3)
