@@ -38,9 +38,10 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
     # Orange against blue, pale at zero: reads in greyscale by its number and for colour-blind readers by its hue.
     scale = alt.Scale(domain=[-1, 0, 1], range=[pale("#D55E00", 0.8), "#F2F2F2", pale("#0072B2", 0.8)])
     tooltip = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f"), alt.Tooltip("rows:Q", format=",")]
-    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        x, y, color=alt.Color("correlation:Q", scale=scale, legend=None), tooltip=tooltip
-    )
+    shade = alt.Color("correlation:Q", scale=scale, legend=None)
+    # An undefined one is grey, not a hole: the letters on it read in both themes.
+    colour = alt.condition("isValid(datum.correlation)", shade, alt.value("#DADADA"))
+    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(x, y, color=colour, tooltip=tooltip)
     text = (
         base.transform_calculate(text="isValid(datum.correlation) ? format(datum.correlation, '+.2f') : 'undefined'")
         .mark_text(fontSize=12, color="#1B1E23")
