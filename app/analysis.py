@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -18,10 +18,8 @@ from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import comparison
 from mtl_core.comparison import paired_interval
-from mtl_core.encoders import EncoderOptions
 from mtl_core.registry import title
 from mtl_core.spec import RunSpec
-from mtl_core.trunks.base import TrunkOptions
 from mtl_core.trunks.wiring import Wiring
 
 #: The data set that is a person's own file.
@@ -62,10 +60,7 @@ def wiring(record: RunRecord, history: History) -> Wiring:
     """Who sees whom in this run's trunk; known from the spec before a worker has said anything."""
     if history.started is not None:
         return history.started.wiring
-    spec = keys(record).spec
-    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
-    tasks = spec.schema.task_names
-    return trunk.wire(tasks, encoder.streams(len(tasks), trunk.separate_embeddings))
+    return keys(record).spec.wiring
 
 
 def data_title(spec: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import cast
 from mtl_core.encoders import EncoderOptions, SequenceTable
 from mtl_core.schema import Feature
 from mtl_core.spec import RunSpec
-from mtl_core.trunks.base import TrunkOptions
 
 
 @dataclass(frozen=True)
@@ -25,18 +24,15 @@ class Size:
 def parameter_count(spec: RunSpec) -> Size:
     """The number that the Started event will report, or an upper bound close to it."""
     schema = spec.schema
-    tasks = schema.task_names
-    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
-    streams = encoder.streams(len(tasks), trunk.separate_embeddings)
+    encoder, wiring = cast(EncoderOptions, spec.model.encoder.part), spec.wiring
     vocabulary = [_rows(feature) for feature in schema.fields]
     sequences = [SequenceTable(0 if f.table_of else None, 0 if f.table_of else _rows(f)) for f in schema.sequences]
-    wiring = trunk.wire(tasks, streams)
     sizes = (wiring.width, *spec.model.towers, 1)
-    towers = len(tasks) * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    towers = len(schema.tasks) * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     numeric = len(schema.numeric)
     embedded = (*schema.fields, *(f for f in schema.sequences if f.table_of is None))
     count = (
-        encoder.parameters(numeric, vocabulary, streams, sequences)
+        encoder.parameters(numeric, vocabulary, spec.streams, sequences)
         + wiring.parameters(encoder.width(numeric, vocabulary, sequences))
         + towers
     )

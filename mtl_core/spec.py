@@ -18,6 +18,7 @@ from mtl_core.balancing.base import BalancerOptions
 from mtl_core.data.base import DatasetOptions
 from mtl_core.options import Layers, Options, option
 from mtl_core.schema import Schema
+from mtl_core.trunks.wiring import Wiring
 
 
 class SpecError(ValueError):
@@ -163,15 +164,10 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunSpec:
-        from mtl_core.encoders import EncoderOptions
-        from mtl_core.trunks.base import TrunkOptions
-
         tasks = self.schema.task_names
-        encoder, trunk = cast(EncoderOptions, self.model.encoder.part), cast(TrunkOptions, self.model.trunk.part)
-        streams = encoder.streams(len(tasks), trunk.separate_embeddings)
 
         def wire() -> None:
-            if trunk.wire(tasks, streams).reads != frozenset(range(streams)):
+            if self.wiring.reads != frozenset(range(self.streams)):
                 # Tables that no loss reaches would only swell the parameter count.
                 raise ValueError(
                     f"{self.model.trunk.name} with these options does not read embeddings of every task's own beside "
@@ -208,6 +204,17 @@ class RunSpec(BaseModel):
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic's own `schema` is deprecated
         """Features and tasks of the data."""
         return cast(DatasetOptions, self.data.part).table_schema()
+
+    @cached_property
+    def streams(self) -> int:
+        """Streams that the encoder gives the trunk."""
+        encoder, trunk = cast(Any, self.model.encoder.part), cast(Any, self.model.trunk.part)
+        return int(encoder.streams(len(self.schema.tasks), trunk.separate_embeddings))
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Who reads what and who may mix whom; a ValueError where encoder and trunk do not fit."""
+        return cast(Wiring, cast(Any, self.model.trunk.part).wire(self.schema.task_names, self.streams))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data, every option written out."""

@@ -24,14 +24,12 @@ from mtl_core.balancing.base import BalancerOptions
 from mtl_core.data.base import DataError
 from mtl_core.data.load import load
 from mtl_core.data.tables import Arrays, Encoded
-from mtl_core.encoders import EncoderOptions
 from mtl_core.events import Checkpoint, Epoch, Event, Failed, Finished, GateSummary, Started, Step
 from mtl_core.losses import task_losses
 from mtl_core.metrics import selection_score, task_metrics
 from mtl_core.nn.model import Model
 from mtl_core.probes import PROBE_ROWS, summarise_gate
 from mtl_core.spec import RunSpec, TrainingSpec
-from mtl_core.trunks import TrunkOptions
 
 #: Seconds between two Step events.
 STEP_SECONDS = 0.2
@@ -163,13 +161,12 @@ def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float
 
 def _started(run: int, spec: RunSpec, data: Encoded, member: _Member, device: torch.device) -> Started:
     names, train = data.schema.task_names, data.train
-    encoder, trunk = cast(EncoderOptions, spec.model.encoder.part), cast(TrunkOptions, spec.model.trunk.part)
     rates = (train.labels.sum(0) / train.mask.sum(0).clip(min=1)).tolist()
     return Started(
         run=run,
         spec=spec.to_json(),
         tasks=list(names),
-        wiring=trunk.wire(names, encoder.streams(len(names), trunk.separate_embeddings)),
+        wiring=spec.wiring,
         parameters=member.model.parameter_count(),
         device=str(device),
         rows={"train": len(train), "valid": len(data.valid), "test": len(data.test)},

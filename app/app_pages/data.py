@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components.data_view import PREVIEW_ROWS, overview
-from app.components.options_form import has_advanced, options_form
+from app.components.options_form import has_advanced, in_short, options_form
 from app.components.own_file import file_choice, upload_card
 from app.components.url_choice import url_choice
 from mtl_core import registry
@@ -13,7 +13,7 @@ names = registry.names("dataset")
 with st.sidebar:
     name = url_choice("Data set", names, "conflict", "data", lambda n: registry.title("dataset", n))
     schema = registry.catalogue()["dataset"][name]
-    st.caption(str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " "))
+    st.caption(in_short(schema))
     if name == "table":
         options = dict(file_choice().options)
     else:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
-from app.charts.palette import LINE, SHARED, expert_colour, hue, pale, task_colours
+from app.charts.palette import LINE, expert_colour, pale, task_colours
 from mtl_core.trunks.wiring import Wiring, gate_key
 
 WIDEST = 13.0
@@ -145,7 +145,7 @@ def layout(
         gate_spots = _spread_gates([g.owner for g in level.gates], len(tasks))
         streams = {}
         for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
-            colour = SHARED if gate.owner is None else hue(gate.owner)
+            colour = expert_colour(gate.owner)
             mean = (weights or {}).get(gate_key(number, gate.name))
             for e in gate.sees:
                 share = mean[e] if mean is not None else 1 / len(gate.sees)

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
-from app.charts.palette import QUIET, SHARED, expert_colour, hue, pale, tint
+from app.charts.palette import QUIET, expert_colour, pale, tint
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
@@ -102,7 +102,7 @@ def gate_distributions(wiring: Wiring, gates: Mapping[str, GateSummary], level: 
 
 
 def _distribution_row(figure: go.Figure, row: int, level: Level, gate: Gate, summary: GateSummary | None) -> None:
-    colour = SHARED if gate.owner is None else hue(gate.owner)
+    colour = expert_colour(gate.owner)
     figure.update_yaxes(
         title={"text": gate.name.replace("_", "<br>"), "font": {"color": colour, "size": 14}}, row=row, col=1
     )

@@ -53,7 +53,7 @@ def pale(colour: str, strength: float) -> str:
 
 
 def expert_colour(owner: int | None) -> str:
-    """Grey for a shared expert, its task's hue for a private one."""
+    """Grey for a shared expert or gate, its task's hue for one of its own."""
     return SHARED if owner is None else hue(owner)
 
 

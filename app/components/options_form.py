@@ -44,6 +44,11 @@ def has_advanced(schema: Mapping[str, Any]) -> bool:
     return any(field.get("advanced") for field in schema.get("properties", {}).values())
 
 
+def in_short(schema: Mapping[str, Any]) -> str:
+    """The first paragraph of a part's description: what a learner reads beside its controls."""
+    return str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")
+
+
 def label(name: str) -> str:
     """expert_layers -> Expert layers."""
     return name.replace("_", " ").capitalize()

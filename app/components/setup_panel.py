@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app.components.options_form import has_advanced, options_form
+from app.components.options_form import has_advanced, in_short, options_form
 from app.components.own_file import file_choice
 from app.components.url_choice import url_choice, url_integer
 from mtl_core import registry
@@ -68,7 +68,7 @@ def setup_panel() -> Setup:
             st.page_link("app_pages/data.py", label="Bring another file", icon=":material/upload_file:")
         else:
             data_options = options_form(schema, spec["data"].get("options", {}), f"play.{dataset}", ())
-        st.caption(_first_sentence(schema))
+        st.caption(in_short(schema))
     tasks = _tasks(dataset, data_options)
     with st.container(border=True):
         st.markdown("**Model**")
@@ -79,7 +79,7 @@ def setup_panel() -> Setup:
             "properties": {"towers": registry.json_schema(RunSpec)["$defs"]["ModelSpec"]["properties"]["towers"]}
         }
         towers = options_form(towers_schema, {"towers": spec["model"]["towers"]}, f"play.{dataset}", tasks)["towers"]
-        st.caption(_first_sentence(schema))
+        st.caption(in_short(schema))
         size = st.empty()
     with st.container(border=True):
         st.markdown("**Loss weights**")
@@ -143,7 +143,3 @@ def _tasks(dataset: str, options: dict[str, Any]) -> tuple[str, ...]:
         return cast(DatasetOptions, part.model_validate(options)).table_schema().task_names
     except ValueError:  # shown by the spec below, with every other problem
         return cast(DatasetOptions, part()).table_schema().task_names
-
-
-def _first_sentence(schema: dict[str, Any]) -> str:
-    return str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl_core.data.base import DatasetOptions, Frames
+from mtl_core.data.worlds import split
 from mtl_core.options import option
 from mtl_core.registry import register
 from mtl_core.schema import Feature, Schema, Task
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 FEATURES = 32
@@ -55,7 +55,7 @@ class Conflict(DatasetOptions):
             noisy = score + self.noise * rng.standard_normal(self.rows)
             columns[f"y_{name}"] = (noisy > np.quantile(noisy, 1 - rate)).astype(np.float32)
             columns[f"score_{name}"] = score
-        return _split(columns, self.rows)
+        return split(columns, self.rows)
 
     @classmethod
     def preset(cls) -> dict[str, Any]:
@@ -80,12 +80,3 @@ def _tanh_network(rng: np.random.Generator, x: NDArray[np.float64]) -> NDArray[n
     w_in = rng.standard_normal((x.shape[1], HIDDEN_UNITS)) * (STEEPNESS / np.sqrt(x.shape[1]))
     out = np.tanh(x @ w_in) @ rng.standard_normal(HIDDEN_UNITS)
     return np.asarray((out - out.mean()) / out.std())
-
-
-def _split(columns: dict[str, Any], rows: int) -> Frames:
-    """Rows are drawn independently, so the first 60% are as good a training set as any."""
-    import pandas as pd
-
-    table: pd.DataFrame = pd.DataFrame(columns)
-    a, b = int(rows * 0.6), int(rows * 0.8)
-    return Frames(table.iloc[:a], table.iloc[a:b], table.iloc[b:])
