@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from mtl_core import registry
 from mtl_core.balancing.base import BalancerOptions
 from mtl_core.data.base import DatasetOptions
+from mtl_core.encoders.base import EncoderOptions
+from mtl_core.heads.base import HeadOptions
 from mtl_core.options import Layers, Options, option
 from mtl_core.schema import Schema
 from mtl_core.trunks.wiring import Wiring
@@ -175,8 +177,17 @@ class RunSpec(BaseModel):
                 )
 
         balancer = cast(BalancerOptions, self.balancer.part)
+        encoder, head = cast(EncoderOptions, self.model.encoder.part), cast(HeadOptions, self.model.head.part)
+
+        def towers() -> None:
+            if head.vectors and not self.model.towers:
+                raise ValueError(f"{self.model.head.name} reads the towers' last hidden layer: give them at least one.")
+
         checks: dict[str, Callable[[], None]] = {
             "balancer.options": lambda: balancer.check(tasks),
+            "model.encoder": lambda: encoder.check(self.schema),
+            "model.head": lambda: head.check(self.schema),
+            "model.towers": towers,
             "model.trunk.options": wire,
         }
         for where, check in checks.items():
@@ -194,8 +205,8 @@ class RunSpec(BaseModel):
         object.__setattr__(self, "balancer", BalancerSpec(name=balancer.name, options=options))
         options = trunk.part.canonical(tasks).model_dump(mode="json")
         encoder = self.model.encoder
-        if cast(Any, trunk.part).separate_embeddings:
-            # Such a trunk gives each task its own embeddings whatever the encoder says.
+        if cast(Any, trunk.part).embeddings is not None:
+            # Such a trunk has its way whatever the encoder says.
             encoder = EncoderSpec(name=encoder.name, options={**encoder.options, "embedding_sharing": "shared"})
         model = self.model.model_copy(update={"trunk": TrunkSpec(name=trunk.name, options=options), "encoder": encoder})
         object.__setattr__(self, "model", model)
@@ -209,7 +220,7 @@ class RunSpec(BaseModel):
     def streams(self) -> int:
         """Streams that the encoder gives the trunk."""
         encoder, trunk = cast(Any, self.model.encoder.part), cast(Any, self.model.trunk.part)
-        return int(encoder.streams(len(self.schema.tasks), trunk.separate_embeddings))
+        return int(encoder.streams(len(self.schema.tasks), trunk.embeddings))
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,14 @@ from mtl_core.data.base import DataError
 from mtl_core.data.load import load
 from mtl_core.data.tables import Arrays, Encoded
 from mtl_core.events import Checkpoint, Epoch, Event, Failed, Finished, GateSummary, Started, Step
-from mtl_core.losses import task_losses
 from mtl_core.metrics import selection_score, task_metrics
+from mtl_core.nn.encoder import Inputs
 from mtl_core.nn.model import Model
 from mtl_core.probes import PROBE_ROWS, summarise_gate
 from mtl_core.spec import RunSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Seconds between two Step events.
 STEP_SECONDS = 0.2
@@ -38,14 +41,16 @@ EVALUATION_ROWS = 16_384
 
 
 class Split(NamedTuple):
-    """One split on the device."""
+    """One split on the device, or some rows of it."""
 
-    numeric: Tensor  # [N, F]
-    ids: Tensor  # [N, C]
+    inputs: Inputs
     labels: Tensor  # [N, K]
     mask: Tensor  # [N, K]
-    sequences: Tensor  # [N, Q, T]
     truth: Tensor  # [N, K], read by metrics alone
+
+    def at(self, rows: Tensor | slice) -> Split:
+        """These rows."""
+        return Split(Inputs(*(part[rows] for part in self.inputs)), *(part[rows] for part in self[1:]))
 
 
 class TrainingFailed(RuntimeError):
@@ -98,8 +103,7 @@ def resolve_device(wanted: str) -> torch.device:
 def build_model(spec: RunSpec, data: Encoded) -> Model:
     """The model of a spec, initialised from the spec's seed; the global random state is left alone."""
     generator = torch.Generator().manual_seed(spec.seed)
-    sizes = len(data.schema.numeric), data.vocabulary
-    return Model(spec.model, data.schema.task_names, *sizes, generator, data.sequence_tables)
+    return Model(spec.model, data.schema.tasks, data.columns, generator)
 
 
 def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float) -> Iterator[Event]:
@@ -192,14 +196,13 @@ class _Member:
         #: The epoch that will be tested.
         self.best: dict[str, Any] = {"score": None, "epoch": 0, "weights": None}
 
-    def step(self, rows: Split) -> tuple[Tensor, Tensor]:
+    def step(self, rows: Split, noise_BN: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One optimiser step on these rows; the detached losses [K] and the loss weights [K]."""
-        losses = task_losses(
-            self.model(rows.numeric, rows.ids, rows.sequences).logits, rows.labels, rows.mask, self.tasks
-        )
+        losses = self.model.losses(self.model(rows.inputs, noise_BN), rows.labels, rows.mask, noise_BN)
         weights, self.balance = self.balancer.weights(losses.detach(), None, self.balance)
+        total, penalty = (weights * losses).sum(-1), self.model.trunk.penalty()
         self.optimizer.zero_grad(set_to_none=True)
-        (weights * losses).sum(-1).backward()
+        (total if penalty is None else total + penalty).backward()
         self.optimizer.step()
         return losses.detach(), weights
 
@@ -240,15 +243,16 @@ def _one_epoch(
     count, batch = len(rows.labels), member.spec.training.batch_size
     steps = -(-count // batch)
     order = _batch_order(member.spec.seed, epoch, count).to(rows.labels.device)
+    noise = _Noise(member.spec.seed, epoch, member.model.noise, rows.labels.device)
     loss_sum = torch.zeros(len(member.tasks), device=rows.labels.device)
     row_count = torch.zeros_like(loss_sum)
     weights = loss_sum
     seconds, resumed = 0.0, time.perf_counter()
     for step in range(steps):
         index = order[step * batch : (step + 1) * batch]
-        taken = Split(*(column[index] for column in rows))
-        losses, weights = member.step(taken)
-        inside = taken.mask.sum(0)
+        taken = rows.at(index)
+        losses, weights = member.step(taken, noise.draw(len(index)))
+        inside = member.model.head.rows(taken.mask)
         loss_sum += losses * inside
         row_count += inside
         now = time.perf_counter()
@@ -266,17 +270,15 @@ def evaluate(model: Model, rows: Split, data: Encoded) -> dict[str, dict[str, fl
     parts = []
     with _Scoring(model):
         for start in range(0, len(rows.labels), EVALUATION_ROWS):
-            stop = start + EVALUATION_ROWS
-            part = Split(*(column[start:stop] for column in rows))
-            parts.append(model(part.numeric, part.ids, part.sequences).logits)
+            part = rows.at(slice(start, start + EVALUATION_ROWS))
+            parts.append(model(part.inputs).logits)
     logits = {name: torch.cat([part[name] for part in parts]) for name in data.schema.task_names}
     return task_metrics(logits, rows.labels, rows.mask, data.schema.tasks, rows.truth)
 
 
 def _probe(model: Model, rows: Split) -> tuple[dict[str, GateSummary], dict[str, Tensor]]:
     with _Scoring(model):
-        some = Split(*(column[:PROBE_ROWS] for column in rows))
-        gates = model(some.numeric, some.ids, some.sequences).gates
+        gates = model(rows.at(slice(PROBE_ROWS)).inputs).gates
     return {name: summarise_gate(gate) for name, gate in gates.items()}, gates
 
 
@@ -298,14 +300,31 @@ class _Scoring:
 
 
 def _to_device(arrays: Arrays, device: torch.device) -> Split:
-    columns = (arrays.numeric, arrays.ids, arrays.labels, arrays.mask, arrays.sequences, arrays.truth)
-    return Split(*(torch.from_numpy(column).to(device) for column in columns))
+    def put(*columns: NDArray[Any]) -> Iterator[Tensor]:
+        return (torch.from_numpy(column).to(device) for column in columns)
+
+    inputs = Inputs(*put(arrays.numeric, arrays.ids, arrays.sequences, arrays.missing))
+    return Split(inputs, *put(arrays.labels, arrays.mask, arrays.truth))
 
 
 def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
     """Each epoch's order follows from seed and epoch alone, so a resumed run needs no random state."""
     # Drawn on the CPU on every device: the same batches everywhere.
     return torch.randperm(rows, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
+
+
+class _Noise:
+    """The uniform numbers of an epoch's steps; like the order of its rows they follow from seed and epoch."""
+
+    def __init__(self, seed: int, epoch: int, columns: int, device: torch.device) -> None:
+        self._columns, self._device = columns, device
+        self._generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch + 0x5EED) % 2**63)
+
+    def draw(self, rows: int) -> Tensor | None:
+        """[rows, columns] for the next step; None where the model wants none."""
+        if not self._columns:
+            return None
+        return torch.rand(rows, self._columns, generator=self._generator).to(self._device)
 
 
 def _optimizer(model: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mtl_core.columns import Columns
 from mtl_core.data.base import DataError, Frames
 from mtl_core.data.leaks import leak_notes
-from mtl_core.encoders import SequenceTable
 from mtl_core.schema import Feature, Schema
 
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ class Arrays:
     mask: NDArray[np.bool_]  # [N, K], true inside the task's sample space
     sequences: NDArray[np.int32] = field(default=None)  # type: ignore[arg-type]  # [N, Q, T], oldest first, then PAD
     truth: NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]  # [N, K], NaN where there is none
+    missing: NDArray[np.bool_] = field(default=None)  # type: ignore[arg-type]  # [N, F], true where a number was not there
 
     def __post_init__(self) -> None:
         if self.sequences is None:
             object.__setattr__(self, "sequences", np.zeros((len(self.labels), 0, 0), np.int32))
         if self.truth is None:
             object.__setattr__(self, "truth", np.full(self.labels.shape, np.nan, np.float32))
+        if self.missing is None:
+            object.__setattr__(self, "missing", np.zeros(self.numeric.shape, np.bool_))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,11 +59,9 @@ class Encoded:
     train: Arrays
     valid: Arrays
     test: Arrays
-    #: Rows of each embedded field's table, unknown row included.
-    vocabulary: tuple[int, ...]
+    #: What arrives at a model, and how large the embedding tables are.
+    columns: Columns
     notes: tuple[str, ...]
-    #: The table that each sequence feature reads.
-    sequence_tables: tuple[SequenceTable, ...] = ()
 
 
 def encode(schema: Schema, frames: Frames) -> Encoded:
@@ -75,8 +76,7 @@ def encode(schema: Schema, frames: Frames) -> Encoded:
         train=encoder.transform(frames.train),
         valid=encoder.transform(frames.valid),
         test=encoder.transform(frames.test),
-        vocabulary=encoder.vocabulary,
-        sequence_tables=encoder.sequence_tables,
+        columns=encoder.columns,
         notes=(*frames.notes, *leak_notes(frames, schema)),
     )
 
@@ -120,31 +120,22 @@ class TableEncoder:
         return self
 
     @property
-    def vocabulary(self) -> tuple[int, ...]:
-        """Table rows per embedded field: its known values or bins, and the unknown row 0."""
-        return tuple(
-            (len(self._edges[f.name]) + 1 if f.kind == "numeric" else len(self._categories[f.name])) + 1
-            for f in self.schema.fields
-        )
-
-    @property
-    def sequence_tables(self) -> tuple[SequenceTable, ...]:
-        """Whose table each sequence looks its values up in."""
-        places = {f.name: i for i, f in enumerate(self.schema.fields)}
-        return tuple(
-            SequenceTable(None, len(self._categories[f.name]) + 1)
-            if f.table_of is None
-            else SequenceTable(places[f.table_of], 0)
-            for f in self.schema.sequences
+    def columns(self) -> Columns:
+        """The inputs; a table holds a field's known values or bins, and the unknown row 0."""
+        return Columns.of(
+            self.schema,
+            lambda f: (len(self._edges[f.name]) + 1 if f.kind == "numeric" else len(self._categories[f.name])) + 1,
         )
 
     def transform(self, table: pd.DataFrame) -> Arrays:
         """Encode these rows; values not seen while fitting become the field's unknown value."""
         rows = len(table)
         numeric = np.zeros((rows, len(self.schema.numeric)), np.float32)
+        missing = np.zeros(numeric.shape, np.bool_)
         for i, feature in enumerate(self.schema.numeric):
             column = _numbers(table, feature.name)
-            column = np.where(np.isfinite(column), column, self._fill[feature.name])
+            missing[:, i] = ~np.isfinite(column)
+            column = np.where(missing[:, i], self._fill[feature.name], column)
             scaler = self._scalers[feature.name]
             numeric[:, i] = column if scaler is None or not rows else scaler.transform(column[:, None])[:, 0]
         ids = np.zeros((rows, len(self.schema.fields)), np.int32)
@@ -157,7 +148,7 @@ class TableEncoder:
             # A value that is not known has place -1; + 1 makes that the unknown row.
             ids[:, i] = _places(table[feature.name], self._categories[feature.name]) + 1
         labels, mask = self._labels(table)
-        return Arrays(numeric, ids, labels, mask, self._sequences(table), self._truth(table))
+        return Arrays(numeric, ids, labels, mask, self._sequences(table), self._truth(table), missing)
 
     def _sequences(self, table: pd.DataFrame) -> NDArray[np.int32]:
         features = self.schema.sequences

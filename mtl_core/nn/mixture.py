@@ -6,13 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mtl_core.nn.experts import GatedExperts
+from mtl_core.nn.trunk import Representations, Trunk
 from mtl_core.trunks.wiring import Wiring, gate_key
 
 
-class MixtureTrunk(nn.Module):
+class MixtureTrunk(Trunk):
     """Streams x_SBD in; representations r_KBH and gate weights per level out."""
-
-    outputs: Tensor
 
     def __init__(self, wiring: Wiring, width: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -31,14 +30,16 @@ class MixtureTrunk(nn.Module):
             )
             width = level.layers[-1]
         self.levels = nn.ModuleList(levels)
-        self.width = width
-        self.register_buffer("outputs", torch.tensor(wiring.outputs, dtype=torch.long), persistent=False)
+        self.widths = wiring.widths
 
-    def forward(self, x_SBD: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Representations [K, B, H]; gates as {"level 1 / click": [B, E], ...}, all gates of all levels."""
+    def forward(self, x_SBD: Tensor, noise_BN: Tensor | None = None) -> tuple[Representations, dict[str, Tensor]]:
+        """Representations; all gates of all levels."""
         gates: dict[str, Tensor] = {}
         for number, (level, module) in enumerate(zip(self.wiring.levels, self.levels, strict=True), start=1):
             x_SBD, gate_GBE = module(x_SBD)
             for g, gate in enumerate(level.gates):
                 gates[gate_key(number, gate.name)] = gate_GBE[g]
-        return x_SBD[self.outputs], gates
+        outputs = self.wiring.outputs
+        if all(len(gates_of_task) == 1 for gates_of_task in outputs):
+            return x_SBD[[gate for (gate,) in outputs]], gates
+        return tuple(torch.cat([x_SBD[g] for g in gates_of_task], dim=1) for gates_of_task in outputs), gates

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from mtl_core.encoders.base import EmbeddingSharing
 from mtl_core.options import Layers, option
 from mtl_core.registry import register
 from mtl_core.trunks.base import TrunkOptions
@@ -15,7 +16,7 @@ from mtl_core.trunks.wiring import Wiring, input_stream, mixture
 class SingleTask(TrunkOptions):
     """One network per task with embeddings of its own: what sharing has to beat."""
 
-    separate_embeddings: ClassVar[bool] = True
+    embeddings: ClassVar[EmbeddingSharing | None] = "per_task"
 
     layers: Layers = option((128, 64), "Hidden layer widths of each task's network", min_length=1)
 

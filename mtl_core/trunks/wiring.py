@@ -10,7 +10,8 @@ or K + 1 (per task, then shared); a level gives one stream per gate.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -66,15 +67,24 @@ class Level(_Frozen):
 
 
 class Wiring(_Frozen):
-    """Levels from input to output; `outputs[k]` is the last-level gate whose mix task k's tower reads."""
+    """Levels from input to output; `outputs[k]` are the last-level gates whose mixes, side by side, task k's tower reads."""
 
     levels: tuple[Level, ...]
-    outputs: tuple[int, ...]
+    outputs: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_tuple_of_one(cls, value: Any) -> Any:
+        """Most trunks give each tower a single mix: its number alone will do."""
+        if isinstance(value, Mapping) and isinstance(value.get("outputs"), list | tuple):
+            outputs = tuple((o,) if isinstance(o, int) else o for o in value["outputs"])
+            return {**value, "outputs": outputs}
+        return value
 
     @property
-    def width(self) -> int:
+    def widths(self) -> tuple[int, ...]:
         """Width of each task's representation."""
-        return self.levels[-1].layers[-1]
+        return tuple(len(gates) * self.levels[-1].layers[-1] for gates in self.outputs)
 
     @property
     def reads(self) -> frozenset[int]:
