@@ -39,6 +39,6 @@ class Static(BalancerOptions):
         return self if self.weights is not None else self.model_copy(update={"weights": (1.0,) * len(task_names)})
 
     def build(self, task_names: Sequence[str]) -> Balancer:
-        from mtl_core.balancing.rules import StaticBalancer
+        from mtl_core.balancing.rules.static import StaticRule
 
-        return StaticBalancer(self.weights or (1.0,) * len(task_names))
+        return StaticRule(self.weights or (1.0,) * len(task_names))
