@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from app.wording import join
 from mtl_core.data.base import Frames
 from mtl_core.schema import Feature, Schema, Task
 
@@ -15,6 +16,10 @@ from mtl_core.schema import Feature, Schema, Task
 BARS = 20
 OTHER = "(other)"
 MISSING = "(missing)"
+#: The first step of every funnel.
+ALL_ROWS = "all rows"
+#: A normal variable lies within so many standard deviations of its mean 95% of the time.
+Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,9 @@ class Summary:
     labels: pd.DataFrame
     #: a, b, correlation, rows: labels of two tasks over the rows that both have
     correlation: pd.DataFrame
-    #: step, rows, share: nested sample spaces, from all rows to the last task; empty where nothing is nested
+    #: a, b, rows, positive, both, share, given, jaccard: two binary labels over the rows that both tasks have
+    overlap: pd.DataFrame
+    #: step, after, rows, share: binary tasks that come after others, from all rows on; empty where none does
     funnel: pd.DataFrame
     #: feature, kind, missing (share), distinct
     features: pd.DataFrame
@@ -41,6 +48,7 @@ def summarise(schema: Schema, frames: Frames) -> Summary:
         rows=pd.DataFrame({"split": list(parts), "rows": [len(part) for part in parts.values()]}),
         labels=pd.DataFrame([_label(table, task) for task in schema.tasks]),
         correlation=_correlation(table, schema),
+        overlap=_overlap(table, schema),
         funnel=_funnel(table, schema),
         features=pd.DataFrame([_feature(table, feature) for feature in schema.features]),
     )
@@ -54,7 +62,12 @@ def space(table: pd.DataFrame, task: Task) -> pd.Series[bool]:
 
 
 def distribution(schema: Schema, table: pd.DataFrame, feature: str, task: str) -> pd.DataFrame:
-    """One feature against one label: `value`, `order`, `rows`, `rate` (mean label), over the task's sample space."""
+    """One feature against one label, over the task's sample space.
+
+    Returns:
+        `value`, `order`, `rows`, `rate` (mean label), `low` and `high` (95% interval of the mean: Wilson's for a binary
+        label, which stays honest at 0 of 30; the normal one for a number, undefined for a single row).
+    """
     chosen = next(f for f in schema.features if f.name == feature)
     wanted = next(t for t in schema.tasks if t.name == task)
     inside = table[space(table, wanted)]
@@ -70,10 +83,29 @@ def distribution(schema: Schema, table: pd.DataFrame, feature: str, task: str) -
             common = text.value_counts().index[: BARS - 1]
             groups = text.where(text.isin(common), OTHER)
         order = {value: place for place, value in enumerate(sorted(groups.unique(), key=_natural))}
-    counted = inside.assign(_value=groups.to_numpy()).groupby("_value")[wanted.label].agg(["size", "mean"])
+    label = inside[wanted.label].astype(float)
+    counted = label.groupby(groups.to_numpy()).agg(["size", "mean", "std"])
     result = counted.reset_index(names="value").rename(columns={"size": "rows", "mean": "rate"})
+    result["low"], result["high"] = _interval(wanted, result["rate"], result.pop("std"), result["rows"])
     result["order"] = result["value"].map(order)
     return result.sort_values("order", ignore_index=True)
+
+
+def is_ordered(feature: Feature) -> bool:
+    """Do the feature's values have an order that a line may follow?"""
+    return feature.kind != "categorical" or feature.role == "position"
+
+
+def _interval(
+    task: Task, mean: pd.Series[float], deviation: pd.Series[float], rows: pd.Series[int]
+) -> tuple[pd.Series[float], pd.Series[float]]:
+    if task.kind == "regression":
+        half = Z95 * deviation / np.sqrt(rows)
+        return mean - half, mean + half
+    shrink = 1 + Z95**2 / rows
+    centre = (mean + Z95**2 / (2 * rows)) / shrink
+    half = Z95 * np.sqrt(mean * (1 - mean) / rows + Z95**2 / (4 * rows**2)) / shrink
+    return (centre - half).clip(lower=0), (centre + half).clip(upper=1)
 
 
 def _bins(column: pd.Series[float]) -> tuple[pd.Series[str], dict[str, int]]:
@@ -128,16 +160,76 @@ def _correlation(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _overlap(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """How often two things happen together, among the rows in which both could be seen."""
+    rows = []
+    binary = [task for task in schema.tasks if task.kind == "binary"]
+    for a, b in itertools.product(binary, binary):
+        if a is not b:
+            common = table[space(table, a) & space(table, b)]
+            x, y = common[a.label].eq(1), common[b.label].eq(1)
+            both, either = int((x & y).sum()), int((x | y).sum())
+            rows.append(
+                {
+                    "a": a.name,
+                    "b": b.name,
+                    "rows": len(common),
+                    "positive": int(x.sum()),
+                    "both": both,
+                    "share": both / len(common) if len(common) else np.nan,
+                    "given": both / int(x.sum()) if x.any() else np.nan,
+                    "jaccard": both / either if either else np.nan,
+                }
+            )
+    return pd.DataFrame(rows, columns=["a", "b", "rows", "positive", "both", "share", "given", "jaccard"])
+
+
+def overlap_sentence(overlap: pd.DataFrame) -> str:
+    """How to read the picture, on the pair that chance explains least; on the first one where there is none such."""
+    other = overlap.merge(overlap[["a", "b", "positive"]], left_on=["a", "b"], right_on=["b", "a"])["positive_y"]
+    usual = other / overlap["rows"]
+    # The z of a share of `given` among `positive` draws, were b as frequent there as everywhere.
+    spread = np.sqrt(usual * (1 - usual) / overlap["positive"])
+    surprise = ((overlap["given"] - usual).abs() / spread.where(spread > 0)).fillna(0.0)
+    seen = surprise.where(overlap["positive"] > 0, -1.0)
+    if not len(seen) or seen.max() < 0:
+        return "No row is positive where two labels are known."
+    place = int(seen.argmax())
+    row = overlap.iloc[place]
+    sentence = f"Of the {row['positive']:,} rows with {row['a']}, {row['both']:,} have {row['b']} too: {row['given']:.1%}"
+    if surprise[place] < 1e-9:
+        return f"{sentence}."
+    return f"{sentence}, against {usual[place]:.1%} of all {row['rows']:,} rows in which both are known."
+
+
 def _funnel(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    chain = [task for task in schema.tasks if task.kind == "binary"]
-    nested = [task for task in chain if task.after is not None]
-    if not nested:
-        return pd.DataFrame(columns=["step", "rows", "share"])
-    steps = [("all rows", len(table))]
-    wanted = [t for t in chain if t.after is not None or any(n.after == t.name for n in nested)]
-    for task in wanted:
-        steps.append((task.name, int(table.loc[space(table, task), task.label].sum())))
-    return pd.DataFrame([{"step": name, "rows": n, "share": n / max(len(table), 1)} for name, n in steps])
+    """Each step counts its positive rows and their share of the step it comes after, which may stand further up."""
+    binary = {task.name: task for task in schema.tasks if task.kind == "binary"}
+    inner = [task for task in binary.values() if task.after in binary]
+    wanted = {task.name for task in inner} | {task.after for task in inner}
+    steps: list[dict[str, object]] = []
+
+    def add(name: str, after: str, rows: int, before: int) -> None:
+        steps.append({"step": name, "after": after, "rows": rows, "share": rows / before if before else np.nan})
+        for task in binary.values():
+            parent = task.after if task.after in binary else ALL_ROWS
+            if task.name in wanted and parent == name:
+                add(task.name, name, int(table.loc[space(table, task), task.label].eq(1).sum()), rows)
+
+    if wanted:
+        add(ALL_ROWS, "", len(table), len(table))
+    return pd.DataFrame(steps, columns=["step", "after", "rows", "share"])
+
+
+def funnel_sentence(steps: pd.DataFrame) -> str:
+    """How many rows come through; where a step has several after it, that they are no sequence."""
+    children = steps.iloc[1:].groupby("after", sort=False)["step"].agg(list)
+    forks = {after: names for after, names in children.items() if len(names) > 1}
+    if forks:
+        after, names = next(iter(forks.items()))
+        where = "" if after == ALL_ROWS else f" after {after}"
+        return f"{join(names)} are no sequence: each is counted on its own{where}."
+    return f"{steps['rows'].iloc[-1]:,} of {steps['rows'].iloc[0]:,} rows reach the last step."
 
 
 def _feature(table: pd.DataFrame, feature: Feature) -> dict[str, object]:

@@ -161,8 +161,8 @@ def layout(
     x_tower = 2 * len(wiring.levels) + 1.0
     for k, name in enumerate(tasks):
         y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
-        for gate in wiring.outputs[k]:
-            link(streams[gate], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
+        for read in wiring.outputs[k]:
+            link(streams[read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
         box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, f"tower of {name}", colours[name])
     return pd.DataFrame(nodes), pd.DataFrame(links)
 

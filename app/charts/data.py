@@ -1,4 +1,4 @@
-"""Pictures of a data set: label rates, label correlation, the funnel, one feature against one label (Altair)."""
+"""Pictures of a data set: label rates, correlation, overlap, the funnel, one feature against one label (Altair)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import altair as alt
 import pandas as pd
 
 from app.charts.palette import QUIET, pale, task_colours
+
+#: Letters on a pale cell, and a cell without a colour of its own: both read in both themes.
+INK, BLANK = "#1B1E23", "#DADADA"
+#: What stands in a cell that has no value.
+NONE = "\u2013"
 
 
 def label_rates(labels: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
@@ -28,6 +33,38 @@ def label_rates(labels: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | 
         .encode(x, y, text="text:N", color=alt.value(QUIET), tooltip=tooltip)
     )
     return alt.layer(bars, text).properties(height=50 + 40 * max(len(binary), 1))
+
+
+def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
+    """Pearson correlation of every two labels, over the rows that both tasks have."""
+    # Orange against blue, pale at zero: reads in greyscale by its number and for colour-blind readers by its hue.
+    scale = alt.Scale(domain=[-1, 0, 1], range=[pale("#D55E00", 0.8), "#F2F2F2", pale("#0072B2", 0.8)])
+    tooltip = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f"), alt.Tooltip("rows:Q", format=",")]
+    drawn = correlation.assign(
+        text=[NONE if pd.isna(value) else f"{value:+.2f}" for value in correlation["correlation"]]
+    )
+    return _matrix(drawn, tasks, alt.Color("correlation:Q", scale=scale, legend=None), tooltip, (None, None))
+
+
+def label_overlap(overlap: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
+    """Of the rows with the label at the left, the share (and count) that has the label at the bottom too."""
+    scale = alt.Scale(domain=[0, 1], range=["#F2F2F2", pale("#0072B2", 0.8)])
+    present = [name for name in tasks if name in set(overlap["a"])]
+    own = pd.DataFrame({"a": present, "b": present, "text": ""})
+    drawn = pd.concat([overlap.assign(text=[_share_and_count(row) for _, row in overlap.iterrows()]), own])
+    tooltip = [
+        alt.Tooltip("a:N", title="of the rows with"),
+        alt.Tooltip("b:N", title="have too"),
+        alt.Tooltip("given:Q", format=".2%", title="share"),
+        alt.Tooltip("both:Q", format=",", title="rows with both"),
+        alt.Tooltip("positive:Q", format=",", title="rows with the first"),
+        alt.Tooltip("rows:Q", format=",", title="rows that know both"),
+        alt.Tooltip("share:Q", format=".2%", title="both, of those"),
+        alt.Tooltip("jaccard:Q", format=".3f", title="Jaccard: both, of either"),
+    ]
+    shade = alt.Color("given:Q", scale=scale, legend=None)
+    # Vega's own field names: a is the row, b the column.
+    return _matrix(drawn.rename(columns={"a": "b", "b": "a"}), present, shade, _swapped(tooltip), ("have too", "of rows with"))
 
 
 def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:

@@ -122,10 +122,11 @@ class TableEncoder:
     @property
     def columns(self) -> Columns:
         """The inputs; a table holds a field's known values or bins, and the unknown row 0."""
-        return Columns.of(
-            self.schema,
-            lambda f: (len(self._edges[f.name]) + 1 if f.kind == "numeric" else len(self._categories[f.name])) + 1,
-        )
+        return Columns.of(self.schema, self._table_rows)
+
+    def _table_rows(self, feature: Feature) -> int:
+        known = len(self._edges[feature.name]) + 1 if feature.kind == "numeric" else len(self._categories[feature.name])
+        return known + 1
 
     def transform(self, table: pd.DataFrame) -> Arrays:
         """Encode these rows; values not seen while fitting become the field's unknown value."""

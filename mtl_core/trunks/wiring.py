@@ -67,7 +67,7 @@ class Level(_Frozen):
 
 
 class Wiring(_Frozen):
-    """Levels from input to output; `outputs[k]` are the last-level gates whose mixes, side by side, task k's tower reads."""
+    """Levels from input to output; task k's tower reads the mixes of the last-level gates `outputs[k]`, side by side."""
 
     levels: tuple[Level, ...]
     outputs: tuple[tuple[int, ...], ...]
