@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
 
 from mtl_core import train as training
+from mtl_core.columns import Columns
 from mtl_core.data.tables import Arrays, Encoded
 from mtl_core.losses import task_losses
 from mtl_core.metrics import auc, selection_score, task_metrics
@@ -298,7 +299,7 @@ def small_data() -> Encoded:
     arrays = Arrays(x, np.zeros((97, 0), np.int64), labels, mask)
     features = tuple(Feature(name=f"x{i}", kind="numeric") for i in range(3))
     schema = Schema(features=features, tasks=(CLICK, BUY))
-    return Encoded(schema, arrays, arrays, arrays, (), ())
+    return Encoded(schema, arrays, arrays, arrays, Columns.plain(3), ())
 
 
 # T17
@@ -316,7 +317,7 @@ def test_metrics_do_not_depend_on_the_evaluation_batch(monkeypatch: pytest.Monke
         for task, values in found[0].items():
             assert other[task] == pytest.approx(values, abs=1e-6)
     shuffled = torch.randperm(97, generator=torch.Generator().manual_seed(0))
-    mixed = training.evaluate(model, training.Split(*(part[shuffled] for part in rows)), data)
+    mixed = training.evaluate(model, rows.at(shuffled), data)
     assert mixed["buy"] == pytest.approx(found[0]["buy"], abs=1e-6)
 
 

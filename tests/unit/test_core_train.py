@@ -23,6 +23,7 @@ from mtl_core.data import files
 from mtl_core.data.conflict import Conflict
 from mtl_core.data.load import load
 from mtl_core.events import Epoch, Event, Failed, Finished, Started, Step
+from mtl_core.nn.encoder import Inputs
 from mtl_core.nn.model import Model
 from mtl_core.spec import RunSpec
 from mtl_core.train import build_model, train
@@ -101,9 +102,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool, Tensor]]:
     seen: list[tuple[bool, bool, Tensor]] = []
     forward = Model.forward
 
-    def spy(self: Model, numeric: Tensor, ids: Tensor, sequences: Tensor) -> Any:
-        seen.append((self.training, torch.is_grad_enabled(), numeric.detach().clone()))
-        return forward(self, numeric, ids, sequences)
+    def spy(self: Model, inputs: Inputs, noise_BN: Tensor | None = None) -> Any:
+        seen.append((self.training, torch.is_grad_enabled(), inputs.numeric.detach().clone()))
+        return forward(self, inputs, noise_BN)
 
     monkeypatch.setattr(Model, "forward", spy)
     return seen
@@ -414,12 +415,12 @@ def test_training_losses_are_means_over_rows_not_over_batches(monkeypatch: pytes
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In epoch 2: a sentence, no epoch event for it, and the checkpoint of epoch 1 stays."""
-    losses, count = training.task_losses, itertools.count(1)
+    losses, count = Model.losses, itertools.count(1)
 
-    def diverge(*rows: Any) -> Tensor:
-        return losses(*rows) * (float("nan") if next(count) == 8 else 1.0)
+    def diverge(self: Model, *rows: Any) -> Tensor:
+        return losses(self, *rows) * (float("nan") if next(count) == 8 else 1.0)
 
-    monkeypatch.setattr(training, "task_losses", diverge)
+    monkeypatch.setattr(Model, "losses", diverge)
     found = run(small(), tmp_path)
     assert [event.event for event in found] == ["started", "epoch", "checkpoint", "failed"]
     message = failure(found)
@@ -483,7 +484,7 @@ def test_no_memory_left_is_a_failed_run(monkeypatch: pytest.MonkeyPatch) -> None
     def full(*_rows: Any) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training, "task_losses", full)
+    monkeypatch.setattr(Model, "losses", full)
     assert "batch_size" in failure(run(small()))
 
 
@@ -561,7 +562,7 @@ def test_one_step_is_the_gradient_of_the_weighted_sum(tmp_path: Path) -> None:
     run(spec, tmp_path)
     data = load(spec.data, spec.seed)
     model = build_model(spec, data)
-    out = model(torch.from_numpy(data.train.numeric), torch.from_numpy(data.train.ids))
+    out = model(training._to_device(data.train, torch.device("cpu")).inputs)
     total = torch.zeros(())
     for k, (weight, logit) in enumerate(zip((0.7, 2.0), out.logits.values(), strict=True)):
         label = torch.from_numpy(data.train.labels[:, k])
