@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ import pandas as pd
 from app.wording import join
 from mtl_core.data.base import Frames
 from mtl_core.schema import Feature, Schema, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Bars of a distribution at most; rarer categories are counted together.
 BARS = 20
@@ -86,9 +90,21 @@ def distribution(schema: Schema, table: pd.DataFrame, feature: str, task: str) -
     label = inside[wanted.label].astype(float)
     counted = label.groupby(groups.to_numpy()).agg(["size", "mean", "std"])
     result = counted.reset_index(names="value").rename(columns={"size": "rows", "mean": "rate"})
-    result["low"], result["high"] = _interval(wanted, result["rate"], result.pop("std"), result["rows"])
+    mean, deviation, rows = (result[name].to_numpy() for name in ("rate", "std", "rows"))
+    result["low"], result["high"] = _interval(wanted, mean, deviation, rows)
+    result = result.drop(columns="std")
     result["order"] = result["value"].map(order)
     return result.sort_values("order", ignore_index=True)
+
+
+def spread_sentence(rows: pd.DataFrame, label: str, share: bool) -> str:
+    """Between which values of a feature the mean label lies, and over how many rows it was counted."""
+    low, high = rows.iloc[int(rows["rate"].argmin())], rows.iloc[int(rows["rate"].argmax())]
+    least, most = (f"{row['rate']:.1%}" if share else f"{row['rate']:.3g}" for row in (low, high))
+    return (
+        f"{label[0].upper()}{label[1:]}: {least} ({low['value']}, {low['rows']:,} rows) to {most} ({high['value']}, "
+        f"{high['rows']:,} rows)."
+    )
 
 
 def is_ordered(feature: Feature) -> bool:
@@ -97,15 +113,16 @@ def is_ordered(feature: Feature) -> bool:
 
 
 def _interval(
-    task: Task, mean: pd.Series[float], deviation: pd.Series[float], rows: pd.Series[int]
-) -> tuple[pd.Series[float], pd.Series[float]]:
+    task: Task, mean: NDArray[np.float64], deviation: NDArray[np.float64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper end. [values] each"""
     if task.kind == "regression":
         half = Z95 * deviation / np.sqrt(rows)
         return mean - half, mean + half
     shrink = 1 + Z95**2 / rows
     centre = (mean + Z95**2 / (2 * rows)) / shrink
     half = Z95 * np.sqrt(mean * (1 - mean) / rows + Z95**2 / (4 * rows**2)) / shrink
-    return (centre - half).clip(lower=0), (centre + half).clip(upper=1)
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
 
 
 def _bins(column: pd.Series[float]) -> tuple[pd.Series[str], dict[str, int]]:
@@ -121,8 +138,9 @@ def _bins(column: pd.Series[float]) -> tuple[pd.Series[str], dict[str, int]]:
         low, high = np.quantile(known, [0.01, 0.99])
         edges = np.linspace(low, high, BARS - 1)[1:-1]
         at = np.searchsorted(edges, values)
-        bounds = [low, *edges, high]
-        titles = [f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(bounds)]
+        # The first and the last bar hold the tails, too.
+        inner = [f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(edges)]
+        titles = [f"up to {edges[0]:.3g}", *inner, f"over {edges[-1]:.3g}"]
         names = pd.Series([titles[i] if np.isfinite(v) else MISSING for i, v in zip(at, values, strict=True)])
         order = {t: place for place, t in enumerate(titles)}
     return names, {**order, MISSING: len(order)}
@@ -189,14 +207,16 @@ def overlap_sentence(overlap: pd.DataFrame) -> str:
     other = overlap.merge(overlap[["a", "b", "positive"]], left_on=["a", "b"], right_on=["b", "a"])["positive_y"]
     usual = other / overlap["rows"]
     # The z of a share of `given` among `positive` draws, were b as frequent there as everywhere.
-    spread = np.sqrt(usual * (1 - usual) / overlap["positive"])
+    spread = (usual * (1 - usual) / overlap["positive"]) ** 0.5
     surprise = ((overlap["given"] - usual).abs() / spread.where(spread > 0)).fillna(0.0)
     seen = surprise.where(overlap["positive"] > 0, -1.0)
     if not len(seen) or seen.max() < 0:
         return "No row is positive where two labels are known."
     place = int(seen.argmax())
     row = overlap.iloc[place]
-    sentence = f"Of the {row['positive']:,} rows with {row['a']}, {row['both']:,} have {row['b']} too: {row['given']:.1%}"
+    sentence = (
+        f"Of the {row['positive']:,} rows with {row['a']}, {row['both']:,} have {row['b']} too: {row['given']:.1%}"
+    )
     if surprise[place] < 1e-9:
         return f"{sentence}."
     return f"{sentence}, against {usual[place]:.1%} of all {row['rows']:,} rows in which both are known."

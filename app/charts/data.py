@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from app.charts.palette import QUIET, pale, task_colours
+from app.data_summary import MISSING, OTHER
+from app.wording import signed
 
 #: Letters on a pale cell, and a cell without a colour of its own: both read in both themes.
 INK, BLANK = "#1B1E23", "#DADADA"
 #: What stands in a cell that has no value.
 NONE = "\u2013"
+LINE_HEIGHT = 14
 
 
 def label_rates(labels: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
@@ -39,19 +43,22 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
     """Pearson correlation of every two labels, over the rows that both tasks have."""
     # Orange against blue, pale at zero: reads in greyscale by its number and for colour-blind readers by its hue.
     scale = alt.Scale(domain=[-1, 0, 1], range=[pale("#D55E00", 0.8), "#F2F2F2", pale("#0072B2", 0.8)])
-    tooltip = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f"), alt.Tooltip("rows:Q", format=",")]
-    drawn = correlation.assign(
-        text=[NONE if pd.isna(value) else f"{value:+.2f}" for value in correlation["correlation"]]
-    )
-    return _matrix(drawn, tasks, alt.Color("correlation:Q", scale=scale, legend=None), tooltip, (None, None))
+    tooltip: list[str | alt.Tooltip] = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f")]
+    tooltip.append(alt.Tooltip("rows:Q", format=","))
+    values = correlation["correlation"]
+    drawn = correlation.assign(text=[NONE if pd.isna(value) else signed(value, 2) for value in values])
+    return _matrix(drawn, tasks, "correlation", scale, tooltip)
 
 
 def label_overlap(overlap: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
-    """Of the rows with the label at the left, the share (and count) that has the label at the bottom too."""
-    scale = alt.Scale(domain=[0, 1], range=["#F2F2F2", pale("#0072B2", 0.8)])
+    """Of the rows with the label at the left, the share that has the label below too, and how many rows these are."""
     present = [name for name in tasks if name in set(overlap["a"])]
-    own = pd.DataFrame({"a": present, "b": present, "text": ""})
-    drawn = pd.concat([overlap.assign(text=[_share_and_count(row) for _, row in overlap.iterrows()]), own])
+    text = [
+        NONE if pd.isna(given) else f"{given:.1%}|{both:,}"
+        for given, both in zip(overlap["given"], overlap["both"], strict=True)
+    ]
+    itself = pd.DataFrame({"a": present, "b": present, "text": ""})
+    drawn = pd.concat([overlap.assign(text=text), itself], ignore_index=True)
     tooltip = [
         alt.Tooltip("a:N", title="of the rows with"),
         alt.Tooltip("b:N", title="have too"),
@@ -60,59 +67,77 @@ def label_overlap(overlap: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart
         alt.Tooltip("positive:Q", format=",", title="rows with the first"),
         alt.Tooltip("rows:Q", format=",", title="rows that know both"),
         alt.Tooltip("share:Q", format=".2%", title="both, of those"),
-        alt.Tooltip("jaccard:Q", format=".3f", title="Jaccard: both, of either"),
+        alt.Tooltip("jaccard:Q", format=".3f", title="both, of either (Jaccard)"),
     ]
-    shade = alt.Color("given:Q", scale=scale, legend=None)
-    # Vega's own field names: a is the row, b the column.
-    return _matrix(drawn.rename(columns={"a": "b", "b": "a"}), present, shade, _swapped(tooltip), ("have too", "of rows with"))
+    scale = alt.Scale(domain=[0, 1], range=["#F2F2F2", pale("#0072B2", 0.8)])
+    return _matrix(
+        drawn, present, "given", scale, tooltip,
+        row="'of ' + datum.label + ' rows'", column="'also ' + datum.label", lines=2,
+    )  # fmt: skip
 
 
-def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
-    """Pearson correlation of every two labels, over the rows that both tasks have."""
-    base = alt.Chart(correlation)
-    x = alt.X("a:N", sort=list(tasks), axis=alt.Axis(title=None, labelAngle=0, ticks=False, domain=False))
-    y = alt.Y("b:N", sort=list(tasks), axis=alt.Axis(title=None, ticks=False, domain=False))
-    # Orange against blue, pale at zero: reads in greyscale by its number and for colour-blind readers by its hue.
-    scale = alt.Scale(domain=[-1, 0, 1], range=[pale("#D55E00", 0.8), "#F2F2F2", pale("#0072B2", 0.8)])
-    tooltip = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f"), alt.Tooltip("rows:Q", format=",")]
-    shade = alt.Color("correlation:Q", scale=scale, legend=None)
-    # An undefined one is grey, not a hole: the letters on it read in both themes.
-    colour = alt.condition("isValid(datum.correlation)", shade, alt.value("#DADADA"))
-    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(x, y, color=colour, tooltip=tooltip)
-    text = (
-        base.transform_calculate(text="isValid(datum.correlation) ? format(datum.correlation, '+.2f') : 'undefined'")
-        .mark_text(fontSize=12, color="#1B1E23")
-        .encode(x, y, text="text:N")
-    )
-    return alt.layer(cells, text).properties(height=60 + 34 * len(tasks))
+def _matrix(
+    cells: pd.DataFrame, tasks: Sequence[str], field: str, scale: alt.Scale, tooltip: Sequence[str | alt.Tooltip],
+    *, row: str = "datum.label", column: str = "datum.label", lines: int = 1,
+) -> alt.LayerChart | alt.FacetChart:  # fmt: skip
+    """Task against task: `a` is the row, `b` the column, `field` the colour, `text` what it says ("|": new line)."""
+    base = alt.Chart(cells)
+    quiet: dict[str, Any] = {"title": None, "ticks": False, "domain": False, "labelLimit": 130, "labelOverlap": False}
+    slanted = len(tasks) > 4 or max(map(len, tasks)) * len(tasks) > 44
+    x = alt.X("b:N", sort=list(tasks), axis=alt.Axis(labelExpr=column, labelAngle=-40 if slanted else 0, **quiet))
+    y = alt.Y("a:N", sort=list(tasks), axis=alt.Axis(labelExpr=row, **quiet))
+    shade = alt.Color(f"{field}:Q", scale=scale, legend=None)
+    square: dict[str, Any] = {"stroke": "white", "strokeWidth": 2}
+    # Vega leaves out marks whose colour has no value: these cells are drawn apart, or they would be holes.
+    valid = base.transform_filter(f"isValid(datum.{field})").mark_rect(**square).encode(x, y, shade, tooltip=tooltip)
+    blank = base.transform_filter(f"!isValid(datum.{field})").mark_rect(color=BLANK, **square).encode(x, y)
+    letters: dict[str, Any] = {
+        "fontSize": 12,
+        "color": INK,
+        "lineBreak": "|",
+        "lineHeight": LINE_HEIGHT,
+        "baseline": "middle",
+    }
+    text = base.mark_text(dy=-LINE_HEIGHT * (lines - 1) / 2, **letters).encode(x, y, text="text:N")
+    height = (90 if slanted else 60) + (20 + LINE_HEIGHT * lines) * len(tasks)
+    return alt.layer(blank, valid, text).properties(height=height)
 
 
 def funnel(steps: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """From all rows to the last task: bars that narrow, with counts and the share of the step before."""
-    of_last = (steps["rows"] / steps["rows"].shift()).fillna(1.0)
+    """From all rows inwards: bars that narrow, with counts and the share of the step that each comes after."""
     names = [
-        f"{step}  {n:,} ({share:.1%})" for step, n, share in zip(steps["step"], steps["rows"], of_last, strict=True)
+        f"{step}  {n:,}" + (f" ({NONE if pd.isna(share) else f'{share:.1%}'} of {after})" if after else "")
+        for step, after, n, share in zip(steps["step"], steps["after"], steps["rows"], steps["share"], strict=True)
     ]
-    drawn = steps.assign(half=steps["rows"] / 2, low=-steps["rows"] / 2, of_last=of_last, name=names)
+    drawn = steps.assign(half=steps["rows"] / 2, low=-steps["rows"] / 2, name=names)
     y = alt.Y(
         "name:N", sort=names, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=260)
     )
     tooltip = [
         "step:N",
         alt.Tooltip("rows:Q", format=","),
-        alt.Tooltip("of_last:Q", format=".2%", title="of the step before"),
+        alt.Tooltip("share:Q", format=".2%", title="of the step it comes after"),
     ]
     bars = (
         alt.Chart(drawn)
         .mark_bar(color=pale(QUIET, 0.6), height={"band": 0.7})
         .encode(alt.X("low:Q", axis=None), alt.X2("half:Q"), y, tooltip=tooltip)
     )
-    return alt.layer(bars).properties(height=40 + 44 * len(steps))
+    return alt.layer(bars).properties(height=40 + 34 * len(steps))
 
 
-def feature_against_label(rows: pd.DataFrame, feature: str, task: str, colour: str) -> alt.LayerChart | alt.FacetChart:
-    """How many rows have each value (bars) and what share of them is positive (line with dots)."""
+def feature_against_label(
+    rows: pd.DataFrame, feature: str, label: str, colour: str, *, share: bool, ordered: bool
+) -> alt.LayerChart | alt.FacetChart:
+    """How many rows have each value (bars), and the mean label with its 95% interval (dots).
+
+    Args:
+        label: what the right axis is called.
+        share: the label is binary, its mean a share.
+        ordered: the values have an order, which a line follows; special groups such as "(missing)" stand aside.
+    """
     base = alt.Chart(rows)
+    form = "%" if share else ""
     x = alt.X(
         "value:N", sort=list(rows["value"]),
         axis=alt.Axis(title=feature, labelAngle=-40, labelLimit=110, ticks=False, labelOverlap=True),
@@ -120,15 +145,21 @@ def feature_against_label(rows: pd.DataFrame, feature: str, task: str, colour: s
     tooltip = [
         "value:N",
         alt.Tooltip("rows:Q", format=","),
-        alt.Tooltip("rate:Q", format=".3f", title=f"mean of {task}"),
+        alt.Tooltip("rate:Q", format=".2%" if share else ".3f", title=label),
+        alt.Tooltip("low:Q", format=".2%" if share else ".3f", title="95% from"),
+        alt.Tooltip("high:Q", format=".2%" if share else ".3f", title="to"),
     ]
     bars = base.mark_bar(color=pale(QUIET, 0.45)).encode(
         x, alt.Y("rows:Q", axis=alt.Axis(title="rows", grid=False)), tooltip=tooltip
     )
-    line = base.mark_line(color=colour, point=alt.OverlayMarkDef(color=colour, size=40), strokeWidth=2).encode(
-        x,
-        alt.Y("rate:Q", axis=alt.Axis(title=f"mean of {task}", titleColor=colour), scale=alt.Scale(zero=True)),
-        tooltip=tooltip,
+    y = alt.Y(
+        "rate:Q", axis=alt.Axis(title=label, titleColor=colour, format=form, grid=False), scale=alt.Scale(zero=share)
     )
-    layers: alt.LayerChart = alt.layer(bars, line).resolve_scale(y="independent")
+    parts: list[alt.Chart] = []
+    if ordered:
+        line = base.transform_filter(f"datum.value !== '{MISSING}' && datum.value !== '{OTHER}'")
+        parts.append(line.mark_line(color=colour, strokeWidth=2).encode(x, y))
+    parts.append(base.mark_rule(color=colour, strokeWidth=1.5).encode(x, alt.Y("low:Q"), alt.Y2("high:Q")))
+    parts.append(base.mark_point(color=colour, filled=True, size=45, opacity=1).encode(x, y, tooltip=tooltip))
+    layers: alt.LayerChart = alt.layer(bars, alt.layer(*parts)).resolve_scale(y="independent")
     return layers.properties(height=320)

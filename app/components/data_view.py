@@ -6,16 +6,26 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
+import pandas as pd
 import streamlit as st
 
 from app import wording
-from app.charts.data import feature_against_label, funnel, label_correlation, label_rates
+from app.charts.data import NONE, feature_against_label, funnel, label_correlation, label_overlap, label_rates
 from app.charts.palette import hue
-from app.data_summary import Summary, distribution, summarise
+from app.data_summary import (
+    Summary,
+    distribution,
+    funnel_sentence,
+    is_ordered,
+    overlap_sentence,
+    spread_sentence,
+    summarise,
+)
 from mtl_core import registry
 from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.files import find
 from mtl_core.data.leaks import leak_notes
+from mtl_core.schema import Schema
 
 #: A made world is previewed with so many rows at most, so that a dial moves its picture at once.
 PREVIEW_ROWS = 20_000
@@ -61,31 +71,75 @@ def overview(name: str, options: dict[str, Any], seed: int) -> None:
         st.warning(note)
     sizes = ", ".join(f"{n:,} {split}" for split, n in zip(summary.rows["split"], summary.rows["rows"], strict=True))
     st.caption(f"{registry.title('dataset', name)}: {sizes} rows · {len(schema.features)} features · seed {seed}")
-    left, right = st.columns(2)
-    with left, st.container(border=True, height="stretch"):
+    if len(summary.funnel):
+        left, right = st.columns(2)
+        with left:
+            _rates(summary, tasks)
+        with right:
+            _funnel(summary)
+    else:
+        _rates(summary, tasks)
+    if len(summary.overlap):
+        left, right = st.columns(2)
+        with left:
+            _correlation(summary, tasks)
+        with right:
+            _overlap(summary, tasks)
+    else:
+        _correlation(summary, tasks)
+    _one_feature(name, schema, frames.train)
+    with st.expander(f"All {len(schema.features)} features"):
+        st.dataframe(
+            summary.features, hide_index=True, alt="Features with their kind, missing share and distinct values",
+            column_config={"missing": st.column_config.NumberColumn(format="percent")},
+        )  # fmt: skip
+
+
+def _rates(summary: Summary, tasks: list[str]) -> None:
+    with st.container(border=True, height="stretch"):
         st.markdown("**Labels**")
         rates = summary.labels[summary.labels["kind"] == "binary"]
-        claim = wording.join([f"{r.task} {r.rate:.1%}" for r in rates.itertuples()]) if len(rates) else "no binary task"
         if len(rates):
+            claim = wording.join([f"{r.task} {r.rate:.1%}" for r in rates.itertuples()])
             st.altair_chart(label_rates(summary.labels, tasks), width="stretch", alt=f"Share of positives: {claim}")
-        others = summary.labels[summary.labels["kind"] == "regression"]
-        for row in others.itertuples():
+            st.caption("Each share is taken in the task's own sample space: the rows in which the label is known.")
+        for row in summary.labels[summary.labels["kind"] == "regression"].itertuples():
             st.caption(f"{row.task}: a number, {row.rate:.3g} on average over {row.rows:,} rows.")
-        st.caption("Each share is taken in the task's own sample space.")
-    with right, st.container(border=True, height="stretch"):
-        st.markdown("**How the labels go together**")
+
+
+def _funnel(summary: Summary) -> None:
+    with st.container(border=True, height="stretch"):
+        st.markdown("**Funnel**")
+        claim = funnel_sentence(summary.funnel)
+        st.altair_chart(funnel(summary.funnel), width="stretch", alt=f"Funnel. {claim}")
+        st.caption(claim)
+
+
+def _correlation(summary: Summary, tasks: list[str]) -> None:
+    with st.container(border=True, height="stretch"):
+        st.markdown("**How the labels go together: correlation**")
         st.altair_chart(
             label_correlation(summary.correlation, tasks), width="stretch",
             alt=f"Correlation of the labels of {wording.join(tasks)}",
         )  # fmt: skip
-        st.caption("Pearson correlation over the rows that both tasks have.")
-    if len(summary.funnel):
-        with st.container(border=True):
-            st.markdown("**Funnel**")
-            ends = summary.funnel.iloc[[0, -1]]
-            claim = f"{ends['rows'].iloc[1]:,} of {ends['rows'].iloc[0]:,} rows reach the last step"
-            st.altair_chart(funnel(summary.funnel), width="stretch", alt=claim)
-            st.caption(f"{claim}. In brackets: share of the step before.")
+        st.caption("Pearson correlation over the rows that both tasks have: +1 alike, 0 unrelated, \u22121 opposite.")
+        if summary.correlation["correlation"].isna().any():
+            st.caption(
+                f"{NONE}: undefined, since one of the two is the same in all these rows, as a click is in every row "
+                "that can hold a purchase."
+            )
+
+
+def _overlap(summary: Summary, tasks: list[str]) -> None:
+    with st.container(border=True, height="stretch"):
+        st.markdown("**How the labels go together: overlap**")
+        claim = overlap_sentence(summary.overlap)
+        st.altair_chart(label_overlap(summary.overlap, tasks), width="stretch", alt=f"Overlap of the labels. {claim}")
+        st.caption(f"{claim} Below each share: how many rows have both, among the rows in which both are known.")
+
+
+def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
+    tasks = list(schema.task_names)
     with st.container(border=True):
         st.markdown("**One feature against one label**")
         with st.container(horizontal=True):
@@ -93,16 +147,19 @@ def overview(name: str, options: dict[str, Any], seed: int) -> None:
                 st.selectbox("Feature", [f.name for f in schema.features], key=f"data.feature.{name}", width=260)
             )
             task = str(st.selectbox("Label", tasks, key=f"data.task.{name}", width=260))
-        rows = distribution(schema, frames.train, feature, task)
-        spread = rows["rate"].max() - rows["rate"].min()
-        count = rows["rows"].sum()
-        claim = f"The mean of {task} moves by {spread:.2f} between values of {feature}, over {count:,} training rows."
+        rows = distribution(schema, train, feature, task)
+        if not len(rows):
+            st.caption(f"No training row of {task} is known.")
+            return
+        share = next(t for t in schema.tasks if t.name == task).kind == "binary"
+        ordered = is_ordered(next(f for f in schema.features if f.name == feature))
+        label = f"share with {task}" if share else f"mean {task}"
+        claim = spread_sentence(rows, label, share)
         st.altair_chart(
-            feature_against_label(rows, feature, task, hue(tasks.index(task))), width="stretch", alt=claim
+            feature_against_label(rows, feature, label, hue(tasks.index(task)), share=share, ordered=ordered),
+            width="stretch", alt=f"{feature} against {task}. {claim}",
         )  # fmt: skip
-        st.caption(f"Bars: rows. Line: mean label. {claim}")
-    with st.expander(f"All {len(schema.features)} features"):
-        st.dataframe(
-            summary.features, hide_index=True, alt="Features with their kind, missing share and distinct values",
-            column_config={"missing": st.column_config.NumberColumn(format="percent")},
-        )  # fmt: skip
+        st.caption(
+            f"{claim} Bars: training rows. Dots: {label}, with its 95% interval; where intervals overlap, chance may "
+            "be all there is."
+        )
