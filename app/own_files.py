@@ -14,6 +14,7 @@ from app.jobs import settings
 from mtl_core.atomic import write_atomically
 from mtl_core.data.base import DataError
 from mtl_core.data.table import Guess, check_upload, guess
+from mtl_core.data.table.labels import KNOWN
 from mtl_core.schema import Feature, Task
 
 #: What a column may be used as, and the kind of feature that makes of it.
@@ -76,6 +77,64 @@ def look(path: Path) -> Guess:
     return guess(str(path))
 
 
+def adopt(found: Guess, content: bytes) -> Guess:
+    """A schema that was saved before, in place of what was guessed of this file.
+
+    Counts and examples stay those of this file, so that a schema serves the next log of the same columns as well.
+    Columns that the schema does not know are left out, and a note names them.
+
+    Raises:
+        DataError: no schema, or one for other columns; one sentence.
+    """
+    try:
+        given = Guess.from_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError("This is no YAML: it is not UTF-8 text.") from error
+    schema = given.schema_
+    labels = {task.label for task in schema.tasks}
+    spaces = {task.space for task in schema.tasks if task.space is not None} - {label + KNOWN for label in labels}
+    here = {column.name for column in found.columns}
+    absent = [n for n in (*(f.name for f in schema.features), *sorted(labels), *sorted(spaces)) if n not in here]
+    if absent:
+        raise DataError(
+            f"This schema is for another file: it uses the column `{absent[0]}`, which this file does not have."
+        )
+    strangers = [name for name in given.positive if name not in labels]
+    if strangers:
+        raise DataError(f"The schema gives `{strangers[0]}` a positive value, but it is none of its labels.")
+    known = {column.name: column.use for column in given.columns}
+    features = {feature.name: feature for feature in schema.features}
+    columns = []
+    for column in found.columns:
+        name = column.name
+        if name in labels:
+            use, reason = "label", "so says the schema"
+        elif name in features:
+            use, reason = _use(features[name], known.get(name, ""), given.dates), "so says the schema"
+        else:
+            use, reason = "left out", "so says the schema" if name in known or name in spaces else "not in the schema"
+        columns.append(column.model_copy(update={"use": use, "reason": reason}))
+    news = [f"`{column.name}`" for column in columns if column.reason == "not in the schema"]
+    note = f"The schema does not know {', '.join(news)}: left out until you choose a use."
+    update = {
+        "rows": found.rows,
+        "sha256": found.sha256,
+        "columns": tuple(columns),
+        "time_column": given.time_column if given.time_column in here else "",
+        "notes": (note,) if news else (),
+    }
+    return given.model_copy(update=update)
+
+
+def _use(feature: Feature, known: str, dates: Sequence[str]) -> str:
+    """What a feature of a schema is called in the table of uses."""
+    if feature.name in dates:
+        return "date"
+    if feature.role == "position":
+        return "position"
+    return "id" if feature.kind == "categorical" and known == "id" else feature.kind
+
+
 def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice]) -> Guess:
     """The guess, corrected by a person.
 
@@ -95,25 +154,43 @@ def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice])
         else:
             role = "position" if use == "position" else None
             features.append(Feature(name=column.name, kind=kind, role=role))
-    tasks, positive = [], {}
-    old = {task.label: task for task in found.tasks}
-    for choice in labels:
-        if uses.get(choice.label, before.get(choice.label)) != "label":
-            continue
-        after = choice.after or None
-        space = after
-        if after is None and choice.label in old and old[choice.label].after is None:
-            space = old[choice.label].space
-        name = old[choice.label].name if choice.label in old else choice.label
-        tasks.append(Task(name=name, label=choice.label, kind=choice.kind, space=space, after=after))
-        if choice.kind == "binary" and choice.positive:
-            positive[choice.label] = choice.positive
+    chosen = [choice for choice in labels if uses.get(choice.label, before.get(choice.label)) == "label"]
     dates = tuple(name for name, use in uses.items() if use == "date")
+    columns = tuple(
+        column.model_copy(update={"use": uses[column.name], "reason": "chosen by hand"})
+        if uses.get(column.name, column.use) != column.use
+        else column
+        for column in found.columns
+    )
     revised = found.model_copy(
-        update={"features": tuple(features), "tasks": tuple(tasks), "positive": positive, "dates": dates}
+        update={
+            "columns": columns,
+            "features": tuple(features),
+            "tasks": _tasks(found, chosen),
+            "positive": {c.label: c.positive for c in chosen if c.kind == "binary" and c.positive},
+            "dates": dates,
+        }
     )
     _ = revised.schema_  # raises in one sentence what does not fit together
     return revised
+
+
+def _tasks(found: Guess, chosen: Sequence[LabelChoice]) -> tuple[Task, ...]:
+    """One task per label; those that were there keep their names, and their sample spaces unless the order changed."""
+    old = {task.label: task for task in found.tasks}
+    names = {choice.label: old[choice.label].name if choice.label in old else choice.label for choice in chosen}
+    gaps = {column.name for column in found.columns if column.missing > 0}
+    tasks = []
+    for choice in chosen:
+        label, task = choice.label, old.get(choice.label)
+        after = names.get(choice.after, choice.after) or None
+        if task is not None and task.after == after:
+            tasks.append(task.model_copy(update={"kind": choice.kind}))
+            continue
+        # Learned where the other happened; else everywhere, or wherever it is known.
+        space = choice.after or (label + KNOWN if label in gaps else None)
+        tasks.append(Task(name=names[label], label=label, kind=choice.kind, space=space, after=after))
+    return tuple(tasks)
 
 
 def settle(path: Path, revised: Guess) -> OwnFile:

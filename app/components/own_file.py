@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
 
 EXAMPLE = "example"
+#: A schema is text; a larger file is something else.
+MAX_SCHEMA_MB = 2
 
 
 def file_choice() -> OwnFile:
@@ -51,7 +54,33 @@ def _look(path: str) -> Guess:
     return own_files.look(Path(path))
 
 
-def _correct(path: Path, found: Guess) -> None:
+@st.cache_data(max_entries=8, show_spinner="Reading the schema")
+def _adopt(path: str, content: bytes) -> Guess:
+    return own_files.adopt(_look(path), content)
+
+
+def _saved_schema(path: Path, guessed: Guess) -> tuple[Guess, str]:
+    """A schema that was saved before, where one is given that fits, else the guess; and a name for which of them."""
+    with st.expander("Use a schema that you saved before"):
+        given = st.file_uploader(
+            "The YAML that this page wrote, edited or not; it may come from another file with the same columns",
+            type=["yaml", "yml"], max_upload_size=MAX_SCHEMA_MB, key=f"own.schema.{path.name}",
+        )  # fmt: skip
+    if given is None:
+        return guessed, "guess"
+    content = given.getvalue()
+    try:
+        adopted = _adopt(str(path), content)
+    except DataError as error:
+        # What was corrected so far stays in the tables below.
+        st.error(f"{error} The columns below are still the guessed ones.", title=f"{given.name} cannot be used")
+        return guessed, "guess"
+    st.success(f"Columns and labels as {given.name} says; remove it to go back to the guess.")
+    return adopted, hashlib.sha256(content).hexdigest()[:12]
+
+
+def _correct(path: Path, guessed: Guess) -> None:
+    found, source = _saved_schema(path, guessed)
     for note in found.notes:
         st.warning(note)
     st.caption(
@@ -67,14 +96,16 @@ def _correct(path: Path, found: Guess) -> None:
                 for c in found.columns
             ]
         ),
-        hide_index=True, key=f"own.columns.{path.name}", disabled=["column", "why", "missing", "distinct", "examples"],
+        hide_index=True, key=f"own.columns.{path.name}.{source}",
+        disabled=["column", "why", "missing", "distinct", "examples"],
         column_config={
             "use": st.column_config.SelectboxColumn(options=list(own_files.USES), required=True),
             "missing": st.column_config.NumberColumn(format="percent"),
         },
     )  # fmt: skip
     uses = dict(zip(columns["column"], columns["use"], strict=True))
-    choices = _label_choices(path, found, [name for name, use in uses.items() if use == "label"])
+    labels = [name for name, use in uses.items() if use == "label"]
+    choices = _label_choices(found, labels, f"own.labels.{path.name}.{source}.{'|'.join(labels)}")
     try:
         revised = own_files.revise(found, uses, choices)
     except (DataError, ValueError) as error:
@@ -87,7 +118,7 @@ def _correct(path: Path, found: Guess) -> None:
         )  # fmt: skip
         st.download_button(
             "Schema as YAML", revised.to_yaml(), f"{path.stem}.yaml", "application/yaml", icon=":material/download:",
-            on_click="ignore",
+            on_click="ignore", key="own.yaml",
         )  # fmt: skip
 
 
@@ -96,7 +127,7 @@ def _settle(path: Path, revised: Guess) -> None:
     st.session_state["data"], st.session_state["file"] = "table", own_files.settle(path, revised).id
 
 
-def _label_choices(path: Path, found: Guess, names: list[str]) -> list[LabelChoice]:
+def _label_choices(found: Guess, names: list[str], key: str) -> list[LabelChoice]:
     """One line per label: what kind, which value is positive, after which other label."""
     if not names:
         st.info("Choose `label` as the use of at least one column: what is to be predicted.")
@@ -106,19 +137,20 @@ def _label_choices(path: Path, found: Guess, names: list[str]) -> list[LabelChoi
     rows: list[dict[str, Any]] = []
     for name in names:
         task = known.get(name)
+        before = by_name.get(task.after or "", "") if task else ""
         rows.append(
             {
                 "label": name,
                 "kind": task.kind if task else "binary",
                 "positive value": found.positive.get(name, ""),
-                "comes after": by_name.get(task.after or "", "") if task else "",
+                "comes after": before if before in names else "",
             }
         )
     # In funnel order: a task must stand after the one it follows.
     rows.sort(key=lambda row: [*known].index(row["label"]) if row["label"] in known else len(known))
     st.caption("Labels. A label that comes after another is learned on the rows where the other happened.")
     edited = st.data_editor(
-        pd.DataFrame(rows), hide_index=True, disabled=["label"], key=f"own.labels.{path.name}.{'|'.join(names)}",
+        pd.DataFrame(rows), hide_index=True, disabled=["label"], key=key,
         column_config={
             "kind": st.column_config.SelectboxColumn(options=["binary", "regression"], required=True),
             "positive value": st.column_config.TextColumn(help="Empty: 1"),

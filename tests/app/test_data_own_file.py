@@ -1,0 +1,222 @@
+"""Your own file on the data page: a schema that was saved before, good ones and bad ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import own_files
+from app.own_files import LabelChoice, adopt, revise
+from mtl_core.data.base import DataError
+from mtl_core.data.table import Guess, Table
+from mtl_core.schema import Feature, Task
+from tests.app.conftest import healthy, visit
+
+HEADER = "user_id,age,day,place,seen,click,buy,rest\n"
+
+
+def rows(start: int, header: str = HEADER) -> bytes:
+    """A small shop log: ages have gaps, purchases come after clicks."""
+    lines = [
+        f"u{i % 17},{20 + i % 40 if i % 5 else ''},2024-01-{1 + i % 28:02d},{1 + i % 9},i{i % 7}|i{i % 5},"
+        f"{int(i % 3 == 0)},{int(i % 9 == 0)},{'ab'[i % 2]}\n"
+        for i in range(start, start + 400)
+    ]
+    return (header + "".join(lines)).encode()
+
+
+@pytest.fixture
+def kept(home: Path) -> Path:
+    """An upload."""
+    return own_files.keep("january.csv", rows(0))
+
+
+@pytest.fixture
+def found(kept: Path) -> Guess:
+    """What it seems to be."""
+    return own_files.look(kept)
+
+
+def corrected(found: Guess) -> Guess:
+    """By hand: ages in classes, one column left out, purchases on all rows."""
+    uses = {column.name: column.use for column in found.columns} | {"age": "categorical", "rest": "left out"}
+    return revise(found, uses, [LabelChoice("buy", "binary"), LabelChoice("click", "binary")])
+
+
+def saved(schema: Guess, *changes: tuple[str, str]) -> bytes:
+    """As the page writes it, then edited by hand."""
+    text = schema.to_yaml()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text.encode()
+
+
+# Taking up a schema
+
+
+def test_a_saved_schema_says_the_same_of_the_same_file(found: Guess) -> None:
+    """Save, load, adopt: features, labels, dates; the table of uses shows what a person chose."""
+    schema = corrected(found)
+    again = adopt(found, saved(schema))
+    assert (again.features, again.tasks, again.dates) == (schema.features, schema.tasks, schema.dates)
+    assert {c.name: c.use for c in again.columns} == {c.name: c.use for c in schema.columns}
+    assert again.options("x") == schema.options("x")
+    assert revise(again, {c.name: c.use for c in again.columns}, choices(again)).options("x") == schema.options("x")
+
+
+def choices(schema: Guess) -> list[LabelChoice]:
+    """The labels as they stand."""
+    label = {task.name: task.label for task in schema.tasks}
+    positive = schema.positive
+    return [LabelChoice(t.label, t.kind, positive.get(t.label, ""), label.get(t.after or "", "")) for t in schema.tasks]
+
+
+def test_a_schema_serves_another_file_of_the_same_columns(found: Guess, home: Path) -> None:
+    """Counts, gaps and hash are those of the new file, whose runs would else be refused as changed."""
+    path = own_files.keep("february.csv", rows(1000) + b"u1,30,2024-02-01,3,i1|i2,1,0,a\n")
+    later = own_files.look(path)
+    schema = adopt(later, saved(corrected(found)))
+    assert (schema.rows, schema.sha256) == (401, later.sha256)
+    assert [c.missing for c in schema.columns] == [c.missing for c in later.columns]
+    options = own_files.settle(path, schema).options
+    frames = Table.model_validate(options).frames(0)
+    assert len(frames.train) + len(frames.valid) + len(frames.test) == 401
+
+
+def test_a_new_column_is_left_out_and_named(found: Guess, home: Path) -> None:
+    """Nothing comes in unseen, and nothing is dropped in silence."""
+    wider = rows(0).replace(b"rest\n", b"rest,price\n").replace(b"a\n", b"a,1.5\n").replace(b"b\n", b"b,2.5\n")
+    schema = adopt(own_files.look(own_files.keep("wider.csv", wider)), saved(corrected(found)))
+    (price,) = [c for c in schema.columns if c.name == "price"]
+    assert (price.use, price.reason) == ("left out", "not in the schema")
+    assert schema.notes == ("The schema does not know `price`: left out until you choose a use.",)
+
+
+def test_what_was_edited_by_hand_counts_over_the_table_of_uses(found: Guess) -> None:
+    """Features and labels are the schema; bins, names of tasks and sample spaces have no column of their own."""
+    schema = corrected(found)
+    edited = schema.model_copy(
+        update={
+            "features": (Feature(name="user_id", kind="categorical"), Feature(name="age", kind="numeric", bins=8)),
+            "tasks": (Task(name="ctr", label="click"), Task(name="cvr", label="buy", space="click", after="ctr")),
+        }
+    )
+    again = adopt(found, saved(edited))
+    uses = {c.name: c.use for c in again.columns}
+    assert uses["age"] == "numeric"
+    assert uses["user_id"] == "id"
+    assert uses["place"] == uses["day"] == "left out"
+    settled = revise(again, uses, choices(again))
+    assert settled.features == edited.features
+    assert settled.tasks == edited.tasks  # though the label of the task before is called otherwise than the task
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00\x01", "This is no YAML: it is not UTF-8 text."),
+        (b"", "This is no schema: "),
+        (b"a: [", "This is no YAML: "),
+        (b"user_id,age\n1,2\n", "This is no schema: "),
+        (b"rows: 4\n", "This is no schema: columns: Field required."),
+        (b"x" * 2_000_001, "This is no schema: it is far too large."),
+    ],
+)
+def test_what_is_no_schema_is_refused(found: Guess, content: bytes, said: str) -> None:
+    """One sentence that says what is wrong."""
+    with pytest.raises(DataError) as caught:
+        adopt(found, content)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("name: user_id", "name: member"), "This schema is for another file: it uses the column `member`"),
+        (("label: buy", "label: bought"), "This schema is for another file: it uses the column `bought`"),
+        (("space: null", "space: shown"), "This schema is for another file: it uses the column `shown`"),
+        (("positive: {}", "positive: {age: '3'}"), "The schema gives `age` a positive value, but"),
+        (("label: buy", "label: age"), "These columns are labels, sample spaces or hidden, so no feature: age."),
+        (("kind: categorical", "kind: colour"), "This is no schema: features.0.kind: "),
+    ],
+)
+def test_a_schema_that_does_not_fit_is_refused(found: Guess, change: tuple[str, str], said: str) -> None:
+    """The column is named."""
+    with pytest.raises(DataError) as caught:
+        adopt(found, saved(corrected(found), change))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_with_gaps_is_learned_where_it_is_known(kept: Path) -> None:
+    """Of a file whose likes are not always asked for; taken out of the funnel they keep a sample space."""
+    content = rows(0).replace(b",rest\n", b",like\n").replace(b",a\n", b",\n").replace(b",b\n", b",1\n", 150)
+    found = own_files.look(own_files.keep("gaps.csv", content.replace(b",b\n", b",0\n")))
+    uses = {column.name: column.use for column in found.columns} | {"like": "label"}
+    labels = [LabelChoice("click", "binary"), LabelChoice("like", "binary")]
+    assert revise(found, uses | {"buy": "left out"}, labels).tasks[1].space == "like is known"
+    behind = [LabelChoice("click", "binary"), LabelChoice("like", "binary", after="click")]
+    assert revise(found, uses | {"buy": "left out"}, behind).tasks[1].space == "click"
+
+
+# On the page
+
+
+def upload(content: bytes = b"", schema: tuple[str, bytes] | None = None) -> AppTest:
+    """The data page with a file of one's own and, if one is given, a schema."""
+    at = healthy(visit("data", data="table"))
+    at.file_uploader(key="own.upload").upload("january.csv", content or rows(0), "text/csv").run()
+    if schema is not None:
+        (kept,) = own_files.folder().glob("*-january.csv")
+        at.file_uploader(key=f"own.schema.{kept.name}").upload(*schema, "application/yaml").run()
+    return at
+
+
+def uses_shown(at: AppTest) -> dict[str, str]:
+    """The first table of the page: what each column is used as."""
+    table = at.dataframe[0].value
+    return dict(zip(table["column"], table["use"], strict=True))
+
+
+def test_the_page_shows_a_schema_that_fits_and_settles_it(found: Guess) -> None:
+    """The uses are the schema's, the button keeps them, and the page goes over to the file."""
+    schema = corrected(found)
+    at = healthy(upload(schema=("mine.yaml", saved(schema))))
+    assert uses_shown(at) == {c.name: c.use for c in schema.columns}
+    assert "mine.yaml" in at.success[0].value
+    at.button(key="own.settle").click().run()
+    (settled,) = own_files.settled().values()
+    assert settled.options == schema.options(settled.options["path"])
+    assert healthy(at).session_state["file"] == settled.id
+
+
+def test_the_page_refuses_a_schema_in_one_sentence_and_keeps_the_guess(found: Guess) -> None:
+    """Guess and button stay: nothing that was there before is lost, and the next schema can be tried."""
+    bad = saved(corrected(found), ("name: user_id", "name: member"))
+    at = upload(schema=("other.yaml", bad))
+    assert [element.message for element in at.exception] == []
+    (error,) = at.error
+    assert "`member`" in error.value
+    assert "\n" not in error.value
+    assert uses_shown(at) == {c.name: c.use for c in found.columns}
+    assert not at.button(key="own.settle").disabled
+    (kept,) = own_files.folder().glob("*-january.csv")
+    field = at.file_uploader(key=f"own.schema.{kept.name}")
+    field.upload("mine.yaml", saved(corrected(found)), "application/yaml").run()
+    assert uses_shown(healthy(at))["age"] == "categorical"
+
+
+def test_what_the_page_offers_to_save_can_be_brought_back(found: Guess, home: Path) -> None:
+    """Kept beside the settled file, too."""
+    at = upload()
+    at.button(key="own.settle").click().run()
+    healthy(at)
+    (side,) = own_files.folder().glob("*.yaml")
+    again = adopt(found, side.read_bytes())
+    (options,) = own_files.folder().glob("*.json")
+    assert again.options("") | {"path": 0} == json.loads(options.read_text(encoding="utf-8")) | {"path": 0}
