@@ -133,8 +133,23 @@ class TrainingSpec(Options):
     learning_rate: float = option(0.002, "Step size of the optimiser", gt=0, le=1)
     optimizer: Literal["adam", "adamw", "sgd"] = option("adam", "Optimiser", advanced=True)
     weight_decay: float = option(0.0, "Weight decay", ge=0, le=1, advanced=True)
+    patience: int | None = option(
+        None,
+        "Stop when the validation score has not risen for so many epochs; none: never",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
     selection: Literal["best", "last"] = option(
         "best", "Which epoch is tested: the best mean validation score over tasks, or the last", advanced=True
+    )
+    own_parameters: Literal["as published", "weighted", "unweighted"] = option(
+        "as published",
+        "Loss weights on parameters that one task alone uses: rules that weigh losses do, rules that combine gradients do not",
+        advanced=True,
+    )
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", "Numbers in matrix products; bfloat16 pays on recent GPUs", advanced=True
     )
     device: str = option(
         "auto",
@@ -153,6 +168,8 @@ class RunSpec(BaseModel):
     model: ModelSpec = Field(default_factory=ModelSpec)
     balancer: BalancerSpec = Field(default_factory=BalancerSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
+    #: A finished run of the same model to start from instead of random weights: its folder, or its id in the run store.
+    init_from: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     #: Draws the made world or the split, the start values and the order of the batches.
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -208,7 +225,11 @@ class RunSpec(BaseModel):
         if cast(Any, trunk.part).embeddings is not None:
             # Such a trunk has its way whatever the encoder says.
             encoder = EncoderSpec(name=encoder.name, options={**encoder.options, "embedding_sharing": "shared"})
-        model = self.model.model_copy(update={"trunk": TrunkSpec(name=trunk.name, options=options), "encoder": encoder})
+        head = HeadSpec(
+            name=self.model.head.name, options=self.model.head.part.canonical(tasks).model_dump(mode="json")
+        )
+        trunk = TrunkSpec(name=trunk.name, options=options)
+        model = self.model.model_copy(update={"trunk": trunk, "encoder": encoder, "head": head})
         object.__setattr__(self, "model", model)
 
     @cached_property

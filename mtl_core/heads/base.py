@@ -20,15 +20,28 @@ class HeadOptions(Options):
     """Options of a head: tower outputs in, one logit per task and one loss per task out. Never probabilities."""
 
     card: ClassVar[Card]
-    #: The towers end in their last hidden layer, and the head goes on from that vector; otherwise each gives a number.
-    vectors: ClassVar[bool] = False
+
+    @property
+    def vectors(self) -> bool:
+        """Do the towers end in their last hidden layer, so that the head goes on from that vector?
+
+        Otherwise each gives a number.
+        """
+        return False
 
     def check(self, schema: Schema) -> None:
         """Raise ValueError, in one sentence, if the head does not fit these tasks and features."""
 
     def towers(self, tasks: Sequence[Task]) -> tuple[int, ...]:
-        """Per tower, the task whose representation it reads: one tower per task, in task order, unless overridden."""
+        """Per tower, the task whose representation it reads: one tower per task, in task order, unless overridden.
+
+        A head's extra towers come after those.
+        """
         return tuple(range(len(tasks)))
+
+    def predictors(self, tasks: Sequence[Task]) -> tuple[int, ...]:
+        """The towers whose number is the logit of their task, to which a term may be added; not those of errors."""
+        return tuple(range(len(self.towers(tasks))))
 
     def hides_positions(self) -> bool:
         """Does the head read the position columns itself, so that the encoder must not see them?"""

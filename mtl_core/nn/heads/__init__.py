@@ -1,6 +1,7 @@
-"""Heads as modules, one file each."""
+"""Heads as modules."""
 
-from mtl_core.nn.heads.base import Head, Output
+from mtl_core.nn.heads.base import Head, Output, joint_part
+from mtl_core.nn.heads.funnel import EntireSpaceHead
 from mtl_core.nn.heads.independent import IndependentHead
 
-__all__ = ["Head", "IndependentHead", "Output"]
+__all__ = ["EntireSpaceHead", "Head", "IndependentHead", "Output", "joint_part"]

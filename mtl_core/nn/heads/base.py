@@ -23,8 +23,14 @@ class Output(NamedTuple):
     gates: dict[str, Tensor]
     #: task -> [B, H]
     representations: dict[str, Tensor]
-    #: What the head computed besides, for its own losses and for pictures: name -> [B].
+    #: What the head computed besides, for its own losses, for metrics and for pictures: name -> [B]. "joint cvr" is the
+    #: logit of a conversion together with everything before it (`joint_part`).
     parts: dict[str, Tensor]
+
+
+def joint_part(task: str) -> str:
+    """The name in `Output.parts` of the logit of p(this task and everything before it), for steps of a funnel."""
+    return f"joint {task}"
 
 
 class Head(nn.Module):
@@ -42,6 +48,13 @@ class Head(nn.Module):
         self.task_names = tuple(task.name for task in tasks)
 
     @abstractmethod
+    def compose(self, z_JB: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Logits by task in task order, and `Output.parts`, from one number per tower [J, B]."""
+
+    def numbers(self, z_JB: Tensor) -> Tensor:
+        """One number per tower [J, B]; heads that read the towers' vectors [J, B, H] make them of those."""
+        return z_JB
+
     def forward(
         self, z_JB: Tensor, inputs: Inputs, noise_BN: Tensor | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -52,6 +65,7 @@ class Head(nn.Module):
             inputs: what the model reads of these rows.
             noise_BN: uniform numbers in 0..1 while training, None otherwise.
         """
+        return self.compose(self.numbers(z_JB))
 
     def losses(self, out: Output, labels_BK: Tensor, mask_BK: Tensor, noise_BN: Tensor | None = None) -> Tensor:
         """Losses [K]. Labels outside a task's sample space are never read."""
