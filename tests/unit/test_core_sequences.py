@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
+from mtl_core.columns import Columns, SequenceColumn
 from mtl_core.data.base import Frames
-from mtl_core.data.tables import PAD, encode
-from mtl_core.encoders import SequenceTable
+from mtl_core.data.tables import PAD, Arrays, encode
+from mtl_core.encoders import EncoderOptions
 from mtl_core.nn.embedding import EmbeddingEncoder
+from mtl_core.nn.encoder import Inputs
 from mtl_core.schema import Feature, Schema, Task
 from mtl_core.spec import RunSpec
 from mtl_core.train import build_model
@@ -32,6 +37,17 @@ TRAIN = pd.DataFrame(
         "y": [0.0, 1.0, 0.0],
     }
 )
+
+
+def inputs(ids: Tensor, sequences: Tensor, numeric: int = 0) -> Inputs:
+    """Ids and sequences beside numbers that are all 0."""
+    numbers = torch.zeros(len(ids), numeric)
+    return Inputs(numbers, ids, sequences, numbers.bool())
+
+
+def of(arrays: Arrays) -> Inputs:
+    """What a model reads of these rows."""
+    return Inputs(*(torch.from_numpy(part) for part in (arrays.numeric, arrays.ids, arrays.sequences, arrays.missing)))
 
 
 def rows(**changes: object) -> pd.DataFrame:
@@ -58,18 +74,23 @@ def test_values_not_seen_in_training_are_unknown_and_not_padding() -> None:
 def test_a_sequence_shares_the_table_it_is_joined_to() -> None:
     """`table_of` adds no rows of its own; another sequence has a table with an unknown row."""
     data = encode(SCHEMA, Frames(TRAIN, TRAIN, TRAIN))
-    assert data.vocabulary == (4,)
-    assert data.sequence_tables == (SequenceTable(0, 0), SequenceTable(None, 4))
+    assert [field.rows for field in data.columns.fields] == [4]
+    assert data.columns.sequences == (
+        SequenceColumn("seen", 0, field=0, length=3),
+        SequenceColumn("tags", 4, field=None, length=4),
+    )
+    assert data.columns.tables == (4, 4)
+    assert data.columns.table_of_sequence == (0, 1)
 
 
 def test_pooling_is_the_mean_over_what_is_there() -> None:
     """Padding counts for nothing, an empty sequence is zero, streams have tables of their own."""
-    tables = (SequenceTable(0, 0), SequenceTable(None, 3))
-    encoder = EmbeddingEncoder(1, (5,), 2, 2, torch.Generator().manual_seed(0), tables)
+    columns = Columns.plain(1, (5,), (SequenceColumn("seen", 0, field=0), SequenceColumn("tags", 3)))
+    encoder = EmbeddingEncoder(columns, 2, 2, torch.Generator().manual_seed(0))
     assert encoder.table is not None
     rows_of = encoder.table.detach().view(2, 8, 2)
     sequences = torch.tensor([[[1, 4, PAD], [2, PAD, PAD]], [[PAD] * 3, [PAD] * 3]])
-    x_SBD = encoder(torch.zeros(2, 1), torch.tensor([[3], [0]]), sequences)
+    x_SBD = encoder(inputs(torch.tensor([[3], [0]]), sequences, numeric=1))
     assert x_SBD.shape == (2, 2, 1 + 2 + 2 + 2)
     assert encoder.width == 7
     for s in range(2):
@@ -81,8 +102,9 @@ def test_pooling_is_the_mean_over_what_is_there() -> None:
 
 def test_padding_gets_no_gradient() -> None:
     """The row that padding is looked up in (clamped to 0) must not learn from it."""
-    encoder = EmbeddingEncoder(0, (), 2, 1, torch.Generator().manual_seed(0), (SequenceTable(None, 3),))
-    encoder(torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.long), torch.tensor([[[1, PAD, PAD]]])).sum().backward()
+    columns = Columns.plain(0, (), (SequenceColumn("tags", 3),))
+    encoder = EmbeddingEncoder(columns, 2, 1, torch.Generator().manual_seed(0))
+    encoder(inputs(torch.zeros(1, 0, dtype=torch.long), torch.tensor([[[1, PAD, PAD]]]))).sum().backward()
     assert encoder.table is not None
     assert encoder.table.grad is not None
     assert encoder.table.grad.abs().sum(1).tolist() == [0.0, 2.0, 0.0]
@@ -94,13 +116,13 @@ def test_a_model_with_sequences_runs_and_counts_its_parameters(trunk: str) -> No
     data = encode(SCHEMA, Frames(TRAIN, TRAIN, TRAIN))
     spec = RunSpec.parse({"model": {"trunk": {"name": trunk}}})
     model = build_model(spec, data).eval()
-    inputs = [torch.from_numpy(x) for x in (data.train.numeric, data.train.ids, data.train.sequences)]
-    together = model(*inputs).logits["click"]
-    apart = torch.cat([model(*(x[i : i + 1] for x in inputs)).logits["click"] for i in range(3)])
+    read = of(data.train)
+    together = model(read).logits["click"]
+    apart = torch.cat([model(Inputs(*(part[i : i + 1] for part in read))).logits["click"] for i in range(3)])
     torch.testing.assert_close(together, apart)
-    encoder = spec.model.encoder.part
-    count = sum(p.numel() for p in model.encoder.parameters())
-    assert count == encoder.parameters(0, data.vocabulary, 1, data.sequence_tables)  # type: ignore[attr-defined]
+    encoder = cast(EncoderOptions, spec.model.encoder.part)
+    assert encoder.parameters(data.columns, 1) == sum(p.numel() for p in model.encoder.parameters())
+    assert encoder.width(data.columns) == model.encoder.width == 3 * 8
 
 
 def test_a_table_can_be_joined_to_a_categorical_feature_only() -> None:

@@ -22,8 +22,9 @@ from mtl_core.data.adult import CATEGORIES, Adult
 from mtl_core.data.adult import FILES as ADULT_FILES
 from mtl_core.data.base import DataError, Frames
 from mtl_core.data.conflict import Conflict
-from mtl_core.data.tables import Encoded, TableEncoder, encode
+from mtl_core.data.tables import Arrays, Encoded, TableEncoder, encode
 from mtl_core.nn.embedding import EmbeddingEncoder
+from mtl_core.nn.encoder import Inputs
 from mtl_core.schema import Feature, Schema, Task
 
 SCHEMA = Schema(
@@ -63,6 +64,11 @@ def frames(test: pd.DataFrame | None = None, valid: pd.DataFrame | None = None) 
     return Frames(table(seed=0), table(seed=1) if valid is None else valid, table(seed=2) if test is None else test)
 
 
+def inputs_of(split: Arrays) -> Inputs:
+    """What a model reads of these rows."""
+    return Inputs(*(torch.from_numpy(part) for part in (split.numeric, split.ids, split.sequences, split.missing)))
+
+
 def arrays_of(split: Any) -> tuple[NDArray[Any], ...]:
     """The four arrays of a split."""
     return split.numeric, split.ids, split.labels, split.mask
@@ -89,7 +95,7 @@ def test_everything_is_fitted_on_training_rows_only() -> None:
     plain, spoilt = encode(SCHEMA, frames()), encode(SCHEMA, frames(test=extreme, valid=extreme))
     for mine, theirs in zip(arrays_of(plain.train), arrays_of(spoilt.train), strict=True):
         assert np.array_equal(mine, theirs)
-    assert plain.vocabulary == spoilt.vocabulary
+    assert plain.columns == spoilt.columns
     assert spoilt.test.numeric[:, 0].min() > 1e3
 
 
@@ -113,11 +119,12 @@ def test_quantile_scaling_takes_the_tail_away_and_keeps_the_order() -> None:
 
 
 def test_missing_numbers_become_the_training_median() -> None:
-    """NaN and infinities are filled with the median of the training rows' known values."""
+    """NaN and infinities are filled with the median of the training rows' known values, and marked."""
     test = table(seed=2)
     test.loc[0, "raw"], test.loc[1, "raw"], test.loc[2, "raw"] = np.nan, np.inf, -np.inf
-    found = encode(SCHEMA, frames(test=test)).test.numeric[:3, 2]
-    assert found.tolist() == pytest.approx([table(seed=0)["raw"].median()] * 3)
+    found = encode(SCHEMA, frames(test=test)).test
+    assert found.numeric[:3, 2].tolist() == pytest.approx([table(seed=0)["raw"].median()] * 3)
+    assert np.argwhere(found.missing).tolist() == [[0, 2], [1, 2], [2, 2]]
 
 
 def test_bins_grow_with_the_value_and_missing_ones_are_unknown() -> None:
@@ -129,7 +136,11 @@ def test_bins_grow_with_the_value_and_missing_ones_are_unknown() -> None:
     assert (np.diff(data.train.ids[order, 2]) >= 0).all()
     assert set(data.train.ids[:, 2]) == {1, 2, 3, 4}
     assert data.test.ids[:3, 2].tolist() == [0, 1, 4]
-    assert data.vocabulary == (4, 3, 5)
+    assert [(f.name, f.rows, f.binned) for f in data.columns.fields] == [
+        ("city", 4, False),
+        ("sex", 3, False),
+        ("gain", 5, True),
+    ]
 
 
 # T24
@@ -143,7 +154,7 @@ def test_values_never_seen_become_the_fields_unknown_value() -> None:
     assert (data.test.ids[1:, 1] > 0).all()
     for split in (data.train, data.valid, data.test):
         assert split.ids.min() >= 0
-        assert (split.ids.max(0) < np.array(data.vocabulary)).all()
+        assert (split.ids.max(0) < np.array(data.columns.tables)).all()
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
@@ -156,7 +167,7 @@ def test_a_missing_category_is_a_value_of_its_own(missing: Any, dtype: str) -> N
     test.loc[0, "city"], test.loc[1, "city"] = missing, "Atlantis"
     train["city"], test["city"] = train["city"].astype(dtype), test["city"].astype(dtype)
     data = encode(SCHEMA, Frames(train, test, test))
-    assert data.vocabulary[0] == 3 + 1 + 1
+    assert data.columns.fields[0].rows == 3 + 1 + 1
     assert data.test.ids[0, 0] == data.train.ids[0, 0] > 0
     assert data.test.ids[1, 0] == 0
     never = encode(SCHEMA, Frames(table(seed=0), test, test))
@@ -167,12 +178,12 @@ def test_embedding_rows_of_two_fields_are_apart() -> None:
     """Encoded ids of one field move no embedding row of the other, whatever the values, unknown ones included."""
     test = table(seed=2).assign(city="Atlantis", sex="x")
     data = encode(SCHEMA, frames(test=test))
-    encoder = EmbeddingEncoder(3, data.vocabulary, 2, 1, torch.Generator().manual_seed(0))
-    starts = np.cumsum([0, *data.vocabulary])
+    encoder = EmbeddingEncoder(data.columns, 2, 1, torch.Generator().manual_seed(0))
+    starts = np.cumsum([0, *data.columns.tables])
     for split in (data.train, data.test):
         for field in range(3):
             assert encoder.table is not None
-            x = encoder(torch.from_numpy(split.numeric), torch.from_numpy(split.ids))
+            x = encoder(inputs_of(split))
             (gradient,) = torch.autograd.grad(x[0, :, 3 + 2 * field : 5 + 2 * field].sum(), encoder.table)
             touched = gradient.abs().sum(1).nonzero().flatten().numpy()
             assert set(touched) == {starts[field] + i for i in split.ids[:, field]}
@@ -186,7 +197,8 @@ def test_hidden_columns_and_labels_reach_no_input() -> None:
     assert np.array_equal(plain.numeric, spoilt.numeric)
     assert np.array_equal(plain.ids, spoilt.ids)
     assert np.array_equal(plain.sequences, spoilt.sequences)
-    known = {"numeric", "ids", "sequences", "labels", "mask", "truth"}
+    assert np.array_equal(plain.missing, spoilt.missing)
+    known = {"numeric", "ids", "sequences", "missing", "labels", "mask", "truth"}
     assert {field.name for field in dataclasses.fields(plain)} == known
 
 
@@ -431,7 +443,7 @@ def test_every_category_of_adult_is_declared(adult: Frames, adult_arrays: Encode
             assert set(part[name]) <= set(known)
     for split in (adult_arrays.train, adult_arrays.valid, adult_arrays.test):
         assert split.ids.min() >= 1
-        assert (split.ids.max(0) < np.array(adult_arrays.vocabulary)).all()
+        assert (split.ids.max(0) < np.array(adult_arrays.columns.tables)).all()
         assert np.isfinite(split.numeric).all()
 
 

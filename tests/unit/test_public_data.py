@@ -120,7 +120,7 @@ def test_census_ids_fit_their_tables(census: Frames) -> None:
     data = encode(CensusIncome().table_schema(), census)
     for split in (data.train, data.valid, data.test):
         assert split.ids.min() >= 1
-        assert (split.ids.max(0) < np.array(data.vocabulary)).all()
+        assert (split.ids.max(0) < np.array(data.columns.tables)).all()
         assert np.isfinite(split.numeric).all()
 
 
@@ -238,7 +238,7 @@ def test_movielens_is_found_in_seesaw_data(movielens: Path, monkeypatch: pytest.
 def test_movielens_encodes(movielens: Path) -> None:
     """Ids by number, genres as a sequence, both kinds of labels."""
     data = encode(MovieLens().table_schema(), MovieLens(folder=str(movielens)).frames(0))
-    assert data.vocabulary[:2] == (944, 1683)
+    assert {field.name: field.rows for field in data.columns.fields[:2]} == {"user_id": 944, "item_id": 1683}
     assert data.train.sequences.shape[1] == 1
     assert set(data.train.labels[:, 1]) <= {0.0, 1.0}
 

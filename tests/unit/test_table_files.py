@@ -335,7 +335,7 @@ def test_large_ids_stay_distinct(tmp_path: Path, name: str, gap: bool) -> None:
     path = written(tmp_path, table, name)
     options = Table.model_validate({"path": path})
     data = encode(options.table_schema(), options.frames(0))
-    assert data.vocabulary[0] == len(ids) + 1 + gap
+    assert data.columns.fields[0].rows == len(ids) + 1 + gap
     assert len(np.unique(data.train.ids[:, 0])) == len(ids) + gap
 
 
@@ -374,7 +374,7 @@ def test_missing_and_unseen_values_reach_rows_of_their_own(tmp_path: Path) -> No
         assert data.test.ids[-1, place] == 0
         assert data.test.ids[-2, place] > 0
         assert min(a.ids.min() for a in (data.train, data.valid, data.test)) >= 0
-        assert data.vocabulary[place] == 3 + 1 + 1
+        assert data.columns.fields[place].rows == 3 + 1 + 1
 
 
 def test_a_split_by_time_trains_on_the_past(tmp_path: Path) -> None:
