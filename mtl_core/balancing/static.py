@@ -1,20 +1,18 @@
-"""Static loss weights: the dial that moves a model along the seesaw."""
+"""Loss weights that do not depend on what happens in training: the dial that moves a model along the seesaw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mtl_core.balancing.base import BalancerOptions
+from mtl_core.balancing.base import BalancerOptions, Weight, refuse_all_zero
 from mtl_core.options import option
 from mtl_core.registry import register
 
 if TYPE_CHECKING:
     from mtl_core.balancing.rules import Balancer
-
-Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 @register("balancer", "static")
@@ -26,19 +24,42 @@ class Static(BalancerOptions):
     )
 
     def check(self, task_names: Sequence[str]) -> None:
-        if self.weights is None:
-            return
-        if len(self.weights) != len(task_names):
-            raise ValueError(
-                f"weights has {len(self.weights)} numbers for {len(task_names)} tasks ({', '.join(task_names)})."
-            )
-        if not any(self.weights):
-            raise ValueError("weights are all 0: nothing would be trained.")
-
-    def canonical(self, task_names: Sequence[str]) -> Self:
-        return self if self.weights is not None else self.model_copy(update={"weights": (1.0,) * len(task_names)})
+        super().check(task_names)
+        refuse_all_zero("weights", self.weights)
 
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.static import StaticRule
 
-        return StaticRule(self.weights or (1.0,) * len(task_names))
+        return StaticRule(self.values("weights", len(task_names)))
+
+
+@register("balancer", "decay", "Decaying weights")
+class Decay(BalancerOptions):
+    """Weights that shrink as training goes on, each task's at its own rate.
+
+    w_k(t) = w_k gamma_k^t. The paper defines t as the epoch and says elsewhere that the ratio moves with each step;
+    `every` says which. Scale: the weights themselves.
+
+    Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020.
+    """
+
+    weights: tuple[Weight, ...] | None = option(
+        None, "Weight of each task at the start; none given means 1 each", per_task=True
+    )
+    gamma: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = option(
+        None, "What each task's weight is multiplied by every time; none given means 0.9 each", per_task=True
+    )
+    every: Literal["epoch", "step"] = option("epoch", "When the weights shrink")
+
+    def each(self, field: str, tasks: int) -> float:
+        return 0.9 if field == "gamma" else 1.0
+
+    def check(self, task_names: Sequence[str]) -> None:
+        super().check(task_names)
+        refuse_all_zero("weights", self.weights)
+
+    def build(self, task_names: Sequence[str]) -> Balancer:
+        from mtl_core.balancing.rules.static import DecayRule
+
+        tasks = len(task_names)
+        return DecayRule(self.values("weights", tasks), self.values("gamma", tasks), self.every == "step")
