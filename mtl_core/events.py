@@ -31,10 +31,13 @@ class GateSummary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: list[float]
-    #: [E][bins]: rows per bin of equal width over 0..1.
+    #: [E][bins]: rows per bin of equal width between `low` and `high`.
     histogram: list[list[int]]
-    #: Mean over rows of -sum w log w, in nats.
-    entropy: float
+    #: Mean over rows of -sum w log w, in nats; None where the weights are no distribution.
+    entropy: float | None
+    #: Ends of the histogram: 0 and 1 unless weights lie beyond.
+    low: float = 0.0
+    high: float = 1.0
 
 
 class Started(_Event):

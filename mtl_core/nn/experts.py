@@ -2,83 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import torch
 from torch import Tensor, nn
 
 from mtl_core.nn.initial import uniform
 from mtl_core.nn.mlp import MLPBank
+from mtl_core.trunks.wiring import Level
 
 
 class GatedExperts(nn.Module):
-    """E experts and G softmax gates over those each may see.
+    """E experts and G gates over those each may see.
 
     Args:
-        source: per expert, the stream it reads.
-        visible: [G][E], whether gate g may mix expert e. OMoE is ones(1, E), MMoE ones(K, E), CGC and PLE are block
-            matrices, a shared bottom is ones(1, 1), single-task models are the identity.
-        selector: per gate, the stream that its weights are computed from.
+        level: who reads what and who sees whom. OMoE's `visible` is ones(1, E), MMoE's ones(K, E), those of CGC and PLE
+            are block matrices, a shared bottom's is ones(1, 1), that of single-task models the identity.
         width: columns of each stream.
-        layers: widths of each expert's layers.
+        encoder_width: columns of each of the encoder's streams, for a level whose gates select from those.
 
     A gate is softmax(W_g x) without bias, over the visible experts only: an invisible one has weight exactly 0 and no
-    parameters. A gate that sees a single expert has no parameters at all.
+    parameters. A gate that sees a single expert has no parameters at all, and neither has one with fixed weights.
     """
 
     source: Tensor
     selector: Tensor
+    beside: Tensor
     visible: Tensor
     row: Tensor
+    fixed: Tensor
+    detached: Tensor
+    native_place: Tensor
 
-    def __init__(
-        self,
-        source: Sequence[int],
-        visible: Sequence[Sequence[bool]],
-        selector: Sequence[int],
-        width: int,
-        layers: Sequence[int],
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, level: Level, width: int, encoder_width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.experts = MLPBank(len(source), width, layers, generator)
-        seen = torch.tensor(visible, dtype=torch.bool)
-        if seen.shape != (len(selector), len(source)):
-            raise ValueError(
-                f"visible is {tuple(seen.shape)}, expected {(len(selector), len(source))} (gates, experts)"
-            )
-        chooses = seen & (seen.sum(1, keepdim=True) > 1)
-        pairs = int(chooses.sum())
+        experts, gates = level.experts, level.gates
+        self.experts = MLPBank(len(experts), width, level.layers, generator)
+        self.selects_from_encoder = level.selectors == "encoder"
+        columns = encoder_width if self.selects_from_encoder else width
+        seen = torch.tensor(level.visible)
+        chooses = seen & torch.tensor([gate.chooses for gate in gates])[:, None]
+        self.pairs = int(chooses.sum())
         #: One row per (gate, visible expert), gate-major; the last dimension is the selector's columns.
-        self.gate_weight = uniform((pairs, width), width, generator) if pairs else None
+        self.gate_weight = uniform((self.pairs, columns), columns, generator) if self.pairs else None
         # row[g, e]: where that pair's weights stand; pairs without weights point at a row of zeros put after the last.
-        row = torch.full(seen.shape, pairs, dtype=torch.long)
-        row[chooses] = torch.arange(pairs)
-        self.register_buffer("row", row, persistent=False)
-        self.register_buffer("visible", seen, persistent=False)
-        self.register_buffer("source", torch.tensor(source, dtype=torch.long), persistent=False)
-        self.register_buffer("selector", torch.tensor(selector, dtype=torch.long), persistent=False)
+        row = torch.full(seen.shape, self.pairs, dtype=torch.long)
+        row[chooses] = torch.arange(self.pairs)
+        fixed, detached = torch.zeros(seen.shape), torch.zeros(seen.shape, dtype=torch.bool)
+        for g, gate in enumerate(gates):
+            detached[g, list(gate.detached)] = True
+            if gate.fixed:
+                fixed[g, list(gate.sees)] = torch.tensor(gate.fixed)
+        self._keep("row", row)
+        self._keep("visible", seen)
+        self._keep("fixed", fixed)
+        self._keep("detached", detached)
+        self._keep("source", torch.tensor([expert.source for expert in experts]))
+        self._keep("selector", torch.tensor([gate.source for gate in gates]))
+        # A gate without a second stream reads a stream of zeros in its place, put before the first.
+        self._keep("beside", torch.tensor([0 if gate.beside is None else gate.beside + 1 for gate in gates]))
+        self._build_native(level, generator)
         # Known while building, so that the forward pass branches on no data.
-        self.one_source = len(set(source)) == 1
-        self.one_selector = len(set(selector)) == 1
+        self.one_source = len({expert.source for expert in experts}) == 1
+        self.one_selector = len({(gate.source, gate.beside) for gate in gates}) == 1
+        self.adds = any(gate.beside is not None for gate in gates)
+        self.any_fixed = any(gate.fixed for gate in gates)
+        self.any_detached = bool(detached.any())
 
-    def gates(self, x_SBD: Tensor) -> Tensor:
-        """Gate weights [G, B, E]: non-negative, rows sum to 1, exactly 0 where an expert is not visible."""
+    def _build_native(self, level: Level, generator: torch.Generator) -> None:
+        """Weights past the softmax: learned where a gate has several native experts, 1 where it has one."""
+        learned = [gate.native for gate in level.gates if len(gate.native) > 1]
+        start = [torch.empty(len(n)).uniform_(-1, 1, generator=generator) / math.sqrt(len(n)) for n in learned]
+        self.native_weight = nn.Parameter(torch.cat(start)) if start else None
+        # native_place[g, e]: where that pair's weight stands; then come a 0 for no such weight, and a 1.
+        count = sum(len(native) for native in learned)
+        place, used = torch.full((len(level.gates), len(level.experts)), count, dtype=torch.long), 0
+        for g, gate in enumerate(level.gates):
+            if len(gate.native) == 1:
+                place[g, gate.native[0]] = count + 1
+            elif gate.native:
+                place[g, list(gate.native)] = torch.arange(used, used + len(gate.native))
+                used += len(gate.native)
+        self._keep("native_place", place)
+        self.any_native = any(gate.native for gate in level.gates)
+
+    def _keep(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
+
+    def gates(self, x_SBD: Tensor, noise_BN: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+        """Gate weights [G, B, E]: exactly 0 where an expert is not visible; a softmax gate's rows sum to 1.
+
+        Args:
+            x_SBD: what the gates select from.
+            noise_BN: a uniform number for each pair of a gate that chooses and an expert that it sees.
+            dropout: an expert whose number is below it is left out, and the others' weights are scaled up to sum to 1;
+                that with the largest number always stays.
+        """
         gates, rows = len(self.selector), x_SBD.shape[1]
         if self.gate_weight is None:
-            return self.visible.to(x_SBD.dtype)[:, None, :].expand(gates, rows, -1)
+            alone = self.visible.to(x_SBD.dtype)
+            weights = torch.where(self.fixed.any(1, keepdim=True), self.fixed, alone) if self.any_fixed else alone
+            return weights[:, None, :].expand(gates, rows, -1)
         padded = torch.cat([self.gate_weight, self.gate_weight.new_zeros(1, self.gate_weight.shape[1])])
         weight_GED = nn.functional.embedding(self.row, padded)
         if self.one_selector:
-            x_BD = x_SBD[self.selector[:1]][0]
-            logits = (x_BD @ weight_GED.flatten(0, 1).T).unflatten(1, self.row.shape).transpose(0, 1)
+            logits = (self._selector(x_SBD, slice(1))[0] @ weight_GED.flatten(0, 1).T).unflatten(1, self.row.shape)
+            logits = logits.transpose(0, 1)
         else:
-            logits = torch.bmm(x_SBD[self.selector], weight_GED.transpose(1, 2))
-        return torch.softmax(logits.masked_fill(~self.visible[:, None, :], float("-inf")), dim=-1)
+            logits = torch.bmm(self._selector(x_SBD, slice(None)), weight_GED.transpose(1, 2))
+        stays = self.visible[:, None, :]
+        if noise_BN is not None:
+            # Pairs without weights are never left out.
+            u_BGE = torch.cat([noise_BN, noise_BN.new_ones(rows, 1)], 1)[:, self.row]
+            u_GBE = u_BGE.transpose(0, 1)
+            largest = u_GBE.masked_fill(~stays, -1.0).amax(2, keepdim=True)
+            stays = stays & ((u_GBE >= dropout) | (u_GBE == largest))
+        weights = torch.softmax(logits.masked_fill(~stays, float("-inf")), dim=-1)
+        if self.any_fixed:
+            weights = torch.where(self.fixed.any(1)[:, None, None], self.fixed[:, None, :], weights)
+        return weights
 
-    def forward(self, x_SBD: Tensor) -> tuple[Tensor, Tensor]:
-        """Streams in; mixes [G, B, H] and gate weights [G, B, E] out."""
-        gate_GBE = self.gates(x_SBD)
+    def _selector(self, x_SBD: Tensor, gates: slice) -> Tensor:
+        """What these gates select from [G, B, D]."""
+        selector = x_SBD[self.selector[gates]]
+        if not self.adds:
+            return selector
+        return selector + torch.cat([torch.zeros_like(x_SBD[:1]), x_SBD])[self.beside[gates]]
+
+    def native(self) -> Tensor:
+        """Weights past the softmax [G, E]: 0 for an expert that is not the gate's own."""
+        ends = self.fixed.new_tensor([0.0, 1.0])
+        values = ends if self.native_weight is None else torch.cat([self.native_weight, ends])
+        return values[self.native_place]
+
+    def forward(
+        self, x_SBD: Tensor, encoder_SBD: Tensor, noise_BN: Tensor | None = None, dropout: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Streams in; mixes [G, B, H] and gate weights [G, B, E], without the native ones, out."""
+        gate_GBE = self.gates(encoder_SBD if self.selects_from_encoder else x_SBD, noise_BN, dropout)
         expert_EBH = self.experts(x_SBD[self.source[:1] if self.one_source else self.source])
-        mix_BGH = torch.matmul(gate_GBE.transpose(0, 1), expert_EBH.transpose(0, 1))
-        return mix_BGH.transpose(0, 1), gate_GBE
+        weight_GBE = gate_GBE + self.native()[:, None, :] if self.any_native else gate_GBE
+        if not self.any_detached:
+            return _mix(weight_GBE, expert_EBH), gate_GBE
+        stopped = self.detached[:, None, :]
+        trained = _mix(weight_GBE.masked_fill(stopped, 0.0), expert_EBH)
+        return trained + _mix(weight_GBE.masked_fill(~stopped, 0.0), expert_EBH.detach()), gate_GBE
+
+
+def _mix(weight_GBE: Tensor, expert_EBH: Tensor) -> Tensor:
+    """Mixes [G, B, H]."""
+    return torch.matmul(weight_GBE.transpose(0, 1), expert_EBH.transpose(0, 1)).transpose(0, 1)

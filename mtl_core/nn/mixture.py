@@ -11,32 +11,35 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 
 
 class MixtureTrunk(Trunk):
-    """Streams x_SBD in; representations r_KBH and gate weights per level out."""
+    """Streams x_SBD in; representations r_KBH and gate weights per level out.
 
-    def __init__(self, wiring: Wiring, width: int, generator: torch.Generator) -> None:
+    Args:
+        gate_dropout: chance that an expert is left out of a gate's mix, per row and expert, while training.
+    """
+
+    def __init__(self, wiring: Wiring, width: int, generator: torch.Generator, gate_dropout: float = 0.0) -> None:
         super().__init__()
         self.wiring = wiring
+        self.gate_dropout = gate_dropout
+        encoder_width = width
         levels = []
         for level in wiring.levels:
-            levels.append(
-                GatedExperts(
-                    source=[expert.source for expert in level.experts],
-                    visible=level.visible,
-                    selector=[gate.source for gate in level.gates],
-                    width=width,
-                    layers=level.layers,
-                    generator=generator,
-                )
-            )
+            levels.append(GatedExperts(level, width, encoder_width, generator))
             width = level.layers[-1]
         self.levels = nn.ModuleList(levels)
         self.widths = wiring.widths
+        #: Columns of noise that each level takes.
+        self.pairs = [level.pairs for level in levels]
+        self.noise = sum(self.pairs) if gate_dropout else 0
 
     def forward(self, x_SBD: Tensor, noise_BN: Tensor | None = None) -> tuple[Representations, dict[str, Tensor]]:
         """Representations; all gates of all levels."""
         gates: dict[str, Tensor] = {}
+        drops = self.noise > 0 and noise_BN is not None
+        noise = noise_BN.split(self.pairs, 1) if drops and noise_BN is not None else [None] * len(self.levels)
+        encoder_SBD = x_SBD
         for number, (level, module) in enumerate(zip(self.wiring.levels, self.levels, strict=True), start=1):
-            x_SBD, gate_GBE = module(x_SBD)
+            x_SBD, gate_GBE = module(x_SBD, encoder_SBD, noise[number - 1], self.gate_dropout)
             for g, gate in enumerate(level.gates):
                 gates[gate_key(number, gate.name)] = gate_GBE[g]
         outputs = self.wiring.outputs
