@@ -64,7 +64,7 @@ def budget_key(spec: RunSpec) -> str:
 def variant_key(spec: RunSpec) -> str:
     """Equal for runs that differ in nothing but the seed (and the device)."""
     value = spec.to_json()
-    return fingerprint([value["data"], _training(spec), value["model"], value["balancer"]])
+    return fingerprint([value["data"], _training(spec), value["model"], value["balancer"], value["init_from"]])
 
 
 def run_key(spec: RunSpec) -> str:

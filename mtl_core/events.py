@@ -40,6 +40,23 @@ class GateSummary(BaseModel):
     high: float = 1.0
 
 
+class Conflict(BaseModel):
+    """How the tasks' gradients on shared parameters stood to each other; lists run over the tasks in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Batches looked at.
+    steps: int
+    #: [K][K] mean cosine of two tasks' gradients; None where a task never had one.
+    cosine: list[list[float | None]]
+    #: [K][K] share of batches in which two tasks' gradients pointed apart (cosine below 0).
+    negative: list[list[float | None]]
+    #: Mean length of each task's gradient.
+    norms: list[float | None]
+    #: Mean share of each task in the length of the step, |w_k| |g_k| / sum_j |w_j| |g_j|.
+    effective: list[float | None]
+
+
 class Started(_Event):
     """The run begins, or goes on from a checkpoint."""
 
@@ -58,8 +75,9 @@ class Started(_Event):
     notes: list[str]
     #: Epochs already done by an earlier attempt.
     resumed_from: int = 0
-    #: How the members of the population are trained.
-    population: Literal["one by one"] = "one by one"
+    #: How the members of the population are trained, and how many they are.
+    population: Literal["one by one", "together"] = "one by one"
+    members: int = 1
 
 
 class Step(_Event):
@@ -73,7 +91,10 @@ class Step(_Event):
 
 
 class Epoch(_Event):
-    """An epoch is done and the validation rows are scored. Epochs count from 1."""
+    """An epoch is done and the validation rows are scored. Epochs count from 1.
+
+    A member of a population is credited with its part of the time that all took together.
+    """
 
     event: Literal["epoch"] = "epoch"
     epoch: int
@@ -86,6 +107,10 @@ class Epoch(_Event):
     weights: dict[str, float]
     metrics: Metrics
     gates: dict[str, GateSummary]
+    #: None where the tasks share nothing.
+    conflict: Conflict | None = None
+    #: Steps so far in which the balancer's solver found no solution and fell back to equal weights.
+    unsolved: int = 0
 
 
 class Checkpoint(_Event):

@@ -135,7 +135,7 @@ class TrainingSpec(Options):
     weight_decay: float = option(0.0, "Weight decay", ge=0, le=1, advanced=True)
     patience: int | None = option(
         None,
-        "Stop when the validation score has not risen for so many epochs; none: never",
+        "Stop after so many epochs without a better validation score; none: never",
         ge=1,
         le=1000,
         advanced=True,
@@ -145,7 +145,7 @@ class TrainingSpec(Options):
     )
     own_parameters: Literal["as published", "weighted", "unweighted"] = option(
         "as published",
-        "Loss weights on parameters that one task alone uses: rules that weigh losses do, rules that combine gradients do not",
+        "Do loss weights act on parameters of one task alone? Published rules that combine gradients say no",
         advanced=True,
     )
     precision: Literal["float32", "bfloat16"] = option(

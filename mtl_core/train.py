@@ -3,54 +3,42 @@
     for event in train([RunSpec.parse({...})]):
         print(event.to_json())
 
-Nothing in a step depends on values (no `.item()`, no branch on data), losses and weights carry leading batch
-dimensions, and all randomness comes from generators seeded by the spec, so that the same step can run under
-`torch.func.vmap` for a population of runs.
+Runs of one structure train together as a population (`mtl_core.engine.population`); a single run is one of one member.
+Nothing in a step depends on values (no `.item()`, no branch on data), losses and weights carry a member dimension, and
+all randomness comes from generators seeded by the spec.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtl_core import checkpoints
-from mtl_core.balancing.base import BalancerOptions
 from mtl_core.data.base import DataError
 from mtl_core.data.load import load
-from mtl_core.data.tables import Arrays, Encoded
-from mtl_core.events import Checkpoint, Epoch, Event, Failed, Finished, GateSummary, Started, Step
-from mtl_core.metrics import selection_score, task_metrics
-from mtl_core.nn.encoder import Inputs
+from mtl_core.data.tables import Encoded
+from mtl_core.engine.evaluation import Scores, evaluate, probe
+from mtl_core.engine.gradients import ConflictSums
+from mtl_core.engine.grouping import groups, together
+from mtl_core.engine.memory import members_that_fit
+from mtl_core.engine.population import Noise, Population
+from mtl_core.engine.rows import Rows, Shelf, to_device
+from mtl_core.events import Checkpoint, Conflict, Epoch, Event, Failed, Finished, Started, Step
+from mtl_core.metrics import selection_score
 from mtl_core.nn.model import Model
-from mtl_core.probes import PROBE_ROWS, summarise_gate
-from mtl_core.spec import RunSpec, TrainingSpec
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from mtl_core.spec import RunSpec
 
 #: Seconds between two Step events.
 STEP_SECONDS = 0.2
-#: Rows per forward pass when scoring.
-EVALUATION_ROWS = 16_384
-
-
-class Split(NamedTuple):
-    """One split on the device, or some rows of it."""
-
-    inputs: Inputs
-    labels: Tensor  # [N, K]
-    mask: Tensor  # [N, K]
-    truth: Tensor  # [N, K], read by metrics alone
-
-    def at(self, rows: Tensor | slice) -> Split:
-        """These rows."""
-        return Split(Inputs(*(part[rows] for part in self.inputs)), *(part[rows] for part in self[1:]))
+#: Batches per epoch on which the tasks' gradients are compared, where the balancer does not ask for them anyway.
+CONFLICT_BATCHES = 8
 
 
 class TrainingFailed(RuntimeError):
@@ -58,28 +46,37 @@ class TrainingFailed(RuntimeError):
 
 
 def train(
-    specs: Sequence[RunSpec], *, folders: Sequence[Path | None] | None = None, step_seconds: float = STEP_SECONDS
+    specs: Sequence[RunSpec],
+    *,
+    folders: Sequence[Path | None] | None = None,
+    step_seconds: float = STEP_SECONDS,
+    find_run: Callable[[str], Path] = Path,
 ) -> Iterator[Event]:
     """Train runs and say what happens.
 
     Args:
-        specs: the runs. They are trained one after another.
+        specs: the runs. Those of one structure (`mtl_core.engine.grouping`) train together, group after group.
         folders: where each run keeps its checkpoint, weights and gates (None: nowhere). A run whose folder holds a
             checkpoint of the same spec goes on from it, bit for bit as if it had never stopped.
         step_seconds: least time between two Step events.
+        find_run: the folder of the run that a spec's `init_from` names.
 
-    Closing the generator between two events stops the training; the last checkpoint stays.
+    Closing the generator between two events stops the training; the last checkpoints stay.
     """
     if folders is not None and len(folders) != len(specs):
         raise ValueError(f"{len(folders)} folders for {len(specs)} runs")
-    for index, spec in enumerate(specs):
-        folder = folders[index] if folders else None
-        try:
-            yield from _train_one(index, spec, folder, step_seconds)
-        except (DataError, TrainingFailed) as error:
-            yield Failed(run=index, message=str(error))
-        except torch.OutOfMemoryError:
-            yield Failed(run=index, message="The device ran out of memory: lower batch_size or the layer widths.")
+    for group in groups(specs):
+        members = []
+        for index in group:
+            member = _Member(index, specs[index], folders[index] if folders else None)
+            try:
+                member.prepare(find_run)
+            except (DataError, TrainingFailed) as error:
+                yield Failed(run=index, message=str(error))
+            else:
+                members.append(member)
+        for alike in together(members, lambda m: (m.data, m.epoch)):
+            yield from _train_in_parts(alike, step_seconds)
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -106,54 +103,200 @@ def build_model(spec: RunSpec, data: Encoded) -> Model:
     return Model(spec.model, data.schema.tasks, data.columns, generator)
 
 
-def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float) -> Iterator[Event]:
-    device = resolve_device(spec.training.device)
-    data = load(spec.data, spec.seed)
-    tasks, names = data.schema.tasks, data.schema.task_names
-    train_rows, valid_rows = _to_device(data.train, device), _to_device(data.valid, device)
-    member = _Member(spec, data, device)
-    saved = checkpoints.load_checkpoint(folder) if folder else None
-    if saved is not None:
-        if saved["key"] != spec.key:
-            raise TrainingFailed(f"The checkpoint in {folder} belongs to another spec: use an empty folder.")
-        member.restore(saved, device)
-    yield _started(run, spec, data, member, device)
+@dataclass
+class _Member:
+    """One run: its data, how far it is, and its best epoch so far."""
 
-    for epoch in range(member.epoch + 1, spec.training.epochs + 1):
-        losses, weights, seconds = yield from _one_epoch(run, epoch, member, train_rows, step_seconds)
-        metrics = evaluate(member.model, valid_rows, data)
-        gates, _ = _probe(member.model, valid_rows)
-        # The weights too: the step after the last loss may be the one that ruins them.
-        if not all(map(math.isfinite, (*losses, *(g.entropy for g in gates.values())))) or not _finite(member.model):
-            raise TrainingFailed(f"The loss is no longer a number in epoch {epoch}: lower the learning rate.")
-        yield Epoch(
-            run=run,
-            epoch=epoch,
-            train_seconds=seconds,
-            samples_per_second=len(data.train) / max(seconds, 1e-9),
-            losses=dict(zip(names, losses, strict=True)),
-            weights=dict(zip(names, weights, strict=True)),
-            metrics={"valid": metrics},
-            gates=gates,
+    index: int
+    spec: RunSpec
+    folder: Path | None
+    #: Epochs done, and seconds spent in their steps.
+    epoch: int = 0
+    seconds: float = 0.0
+    #: The epoch that will be tested.
+    best: dict[str, Any] = field(default_factory=lambda: {"score": None, "epoch": 0, "weights": None})
+
+    def prepare(self, find_run: Callable[[str], Path]) -> None:
+        """Load the data, build the model, take up a checkpoint.
+
+        Raises:
+            DataError: the data cannot be had.
+            TrainingFailed: another run's checkpoint, no such device, weights to start from that do not fit.
+        """
+        self.device = resolve_device(self.spec.training.device)
+        self.data = load(self.spec.data, self.spec.seed)
+        self.saved = checkpoints.load_checkpoint(self.folder) if self.folder else None
+        if self.saved is not None:
+            if self.saved["key"] != self.spec.key:
+                raise TrainingFailed(f"The checkpoint in {self.folder} belongs to another spec: use an empty folder.")
+            self.best, self.epoch, self.seconds = (self.saved[name] for name in ("best", "epoch", "seconds"))
+        self.model = build_model(self.spec, self.data)
+        if self.spec.init_from is not None and self.saved is None:
+            _start_from(self.model, self.spec.init_from, find_run)
+
+    @property
+    def over(self) -> bool:
+        """Has it done its epochs, or waited in vain for a better one?"""
+        patience, epochs = self.spec.training.patience, self.spec.training.epochs
+        waited = self.epoch - int(self.best["epoch"])
+        return self.epoch >= epochs or (patience is not None and waited >= patience)
+
+    def done(self, epoch: int, seconds: float, score: float | None, weights: Callable[[], dict[str, Tensor]]) -> None:
+        """Count an epoch, and keep its weights if it is the one to be tested so far."""
+        self.epoch, self.seconds = epoch, self.seconds + seconds
+        top = self.best["score"]
+        # With no defined score yet (one class only, say) the later epoch stands in; an undefined one beats nothing.
+        better = top is None or (score is not None and score > top)
+        if self.spec.training.selection == "last" or better:
+            self.best = {"score": score, "epoch": epoch, "weights": weights()}
+
+    def state(self, of_model: dict[str, Any]) -> dict[str, Any]:
+        """Everything that the next epoch depends on. No random state: each epoch's draws follow from the seed."""
+        return {"key": self.spec.key, "epoch": self.epoch, "seconds": self.seconds, "best": self.best, **of_model}
+
+
+def _start_from(model: Model, name: str, find_run: Callable[[str], Path]) -> None:
+    """Give the model the weights of a finished run.
+
+    Raises:
+        TrainingFailed: there is no such run, or its model is another one.
+    """
+    try:
+        weights = checkpoints.load_weights(find_run(name))
+    except (OSError, ValueError, LookupError) as error:
+        raise TrainingFailed(f"init_from: run {name!r} has no weights to start from: {error}.") from error
+    own = model.state_dict()
+    wrong = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
+    if wrong or set(weights) - set(own):
+        which = f", for instance {wrong[0]}" if wrong else ""
+        raise TrainingFailed(
+            f"init_from: the weights of run {name!r} do not fit this model{which}: give both the same model and data."
         )
-        member.done(epoch, seconds, selection_score(metrics, tasks))
-        if folder:
-            checkpoints.save_checkpoint(folder, member.state())
-            yield Checkpoint(run=run, epoch=epoch)
+    model.load_state_dict(weights)
 
-    best_weights = member.best["weights"]
-    member.model.load_state_dict(best_weights)
-    gates, gate_weights = _probe(member.model, valid_rows)
-    scores = {
-        "valid": evaluate(member.model, valid_rows, data),
-        "test": evaluate(member.model, _to_device(data.test, device), data),
-    }
-    if folder:
-        checkpoints.save_weights(folder, best_weights)
-        checkpoints.save_gates(folder, gate_weights)
-    yield Finished(
-        run=run,
-        epoch=spec.training.epochs,
+
+def _train_in_parts(members: list[_Member], step_seconds: float) -> Iterator[Event]:
+    """All members, as many at a time as the memory holds."""
+    first = members[0]
+    most = members_that_fit(first.model, first.data, first.spec, first.device, len(members))
+    for start in range(0, len(members), most):
+        part = members[start : start + most]
+        try:
+            yield from _train_together(part, step_seconds)
+        except torch.OutOfMemoryError:
+            message = "The device ran out of memory: lower batch_size or the layer widths."
+            for member in part:
+                yield Failed(run=member.index, message=message)
+
+
+class _Splits:
+    """The rows of the members that are still under way."""
+
+    def __init__(self, members: Sequence[_Member], device: torch.device) -> None:
+        kept: dict[tuple[int, str], Rows] = {}
+
+        def rows(member: _Member, split: str) -> Rows:
+            place = (id(member.data), split)
+            if place not in kept:
+                kept[place] = to_device(getattr(member.data, split), device)
+            return kept[place]
+
+        self.rows = {split: [rows(member, split) for member in members] for split in ("train", "valid")}
+        self.shelves = {split: Shelf(of_members) for split, of_members in self.rows.items()}
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members only."""
+        for split, shelf in self.shelves.items():
+            shelf.keep(members)
+            self.rows[split] = [self.rows[split][m] for m in members]
+
+
+def _train_together(members: list[_Member], step_seconds: float) -> Iterator[Event]:
+    device, epoch = members[0].device, members[0].epoch
+    tasks, names = members[0].data.schema.tasks, members[0].data.schema.task_names
+    splits = _Splits(members, device)
+    models = [member.model.to(device) for member in members]
+    population = Population([member.spec for member in members], models, splits.rows["train"][0])
+    for place, member in enumerate(members):
+        if member.saved is not None:
+            population.restore(place, member.saved)
+            member.saved = None
+        yield _started(member, len(members), population)
+
+    under_way = list(members)
+    while True:
+        leaving = [place for place, member in enumerate(under_way) if member.over]
+        for place in leaving:
+            yield _finish(under_way[place], population, place, splits)
+        if leaving:
+            staying = [place for place in range(len(under_way)) if place not in leaving]
+            if not staying:
+                return
+            under_way = _keep(under_way, staying, population, splits)
+        epoch += 1
+        done = yield from _one_epoch(under_way, epoch, population, splits.shelves["train"], step_seconds)
+        scores = evaluate(population, splits.shelves["valid"], splits.rows["valid"], tasks)
+        probes = probe(population, splits.shelves["valid"])
+        sound = population.finite()
+        broken = []
+        for place, member in enumerate(under_way):
+            losses, weights = done.losses[place], done.weights[place]
+            gates, _ = probes[place]
+            entropies = [g.entropy for g in gates.values() if g.entropy is not None]
+            # The weights too: the step after the last loss may be the one that ruins them.
+            if not all(map(math.isfinite, (*losses, *entropies))) or not sound[place]:
+                broken.append(place)
+                message = f"The loss is no longer a number in epoch {epoch}: lower the learning rate."
+                yield Failed(run=member.index, message=message)
+                continue
+            yield Epoch(
+                run=member.index,
+                epoch=epoch,
+                train_seconds=done.seconds,
+                samples_per_second=len(member.data.train) / max(done.seconds, 1e-9),
+                losses=dict(zip(names, losses, strict=True)),
+                weights=dict(zip(names, weights, strict=True)),
+                metrics={"valid": scores[place]},
+                gates=gates,
+                conflict=done.conflict[place],
+                unsolved=done.unsolved[place],
+            )
+            score = selection_score(scores[place], tasks)
+            member.done(epoch, done.seconds, score, lambda place=place: population.weights_of(place))  # type: ignore[misc]
+            if member.folder:
+                checkpoints.save_checkpoint(member.folder, member.state(population.state_of(place)))
+                yield Checkpoint(run=member.index, epoch=epoch)
+        if broken:
+            staying = [place for place in range(len(under_way)) if place not in broken]
+            if not staying:
+                return
+            under_way = _keep(under_way, staying, population, splits)
+
+
+def _keep(members: list[_Member], staying: list[int], population: Population, splits: _Splits) -> list[_Member]:
+    population.keep(staying)
+    splits.keep(staying)
+    return [members[place] for place in staying]
+
+
+def _finish(member: _Member, population: Population, place: int, splits: _Splits) -> Finished:
+    """Score the test rows once, with the weights of the best epoch, and leave what can be taken home."""
+    best = member.best["weights"]
+    population.set_weights(place, best)
+    tasks, device = member.data.schema.tasks, population.device
+
+    def score(split: str) -> Scores:
+        rows = splits.rows[split][place] if split == "valid" else to_device(member.data.test, device)
+        return population.alone(place, lambda one: evaluate(one, Shelf([rows]), [rows], tasks)[0])
+
+    gates, gate_weights = population.alone(place, lambda one: probe(one, Shelf([splits.rows["valid"][place]]))[0])
+    scores = {split: score(split) for split in ("valid", "test")}
+    if member.folder:
+        checkpoints.save_weights(member.folder, best)
+        checkpoints.save_gates(member.folder, gate_weights)
+    return Finished(
+        run=member.index,
+        epoch=member.epoch,
         best_epoch=member.best["epoch"],
         metrics=scores,
         gates=gates,
@@ -163,148 +306,116 @@ def _train_one(run: int, spec: RunSpec, folder: Path | None, step_seconds: float
     )
 
 
-def _started(run: int, spec: RunSpec, data: Encoded, member: _Member, device: torch.device) -> Started:
-    names, train = data.schema.task_names, data.train
-    rates = (train.labels.sum(0) / train.mask.sum(0).clip(min=1)).tolist()
+def _started(member: _Member, members: int, population: Population) -> Started:
+    data, spec = member.data, member.spec
+    names, rows = data.schema.task_names, data.train
+    rates = (rows.labels.sum(0) / rows.mask.sum(0).clip(min=1)).tolist()
     return Started(
-        run=run,
+        run=member.index,
         spec=spec.to_json(),
         tasks=list(names),
         wiring=spec.wiring,
         parameters=member.model.parameter_count(),
-        device=str(device),
-        rows={"train": len(train), "valid": len(data.valid), "test": len(data.test)},
-        steps=-(-len(train) // spec.training.batch_size),
+        device=str(population.device),
+        rows={"train": len(rows), "valid": len(data.valid), "test": len(data.test)},
+        steps=-(-len(rows) // spec.training.batch_size),
         label_rates=dict(zip(names, rates, strict=True)),
         notes=list(data.notes),
         resumed_from=member.epoch,
+        population="together" if members > 1 else "one by one",
+        members=members,
     )
 
 
-class _Member:
-    """What changes while a run trains, and what a checkpoint therefore holds."""
+@dataclass(frozen=True)
+class _EpochDone:
+    """What an epoch leaves, per member."""
 
-    def __init__(self, spec: RunSpec, data: Encoded, device: torch.device) -> None:
-        self.spec = spec
-        self.tasks = data.schema.tasks
-        self.model = build_model(spec, data).to(device)
-        self.optimizer = _optimizer(self.model, spec.training)
-        self.balancer = cast(BalancerOptions, spec.balancer.part).build(data.schema.task_names)
-        self.balance = self.balancer.initial_state(device)
-        #: Epochs done, and seconds spent in their steps.
-        self.epoch, self.seconds = 0, 0.0
-        #: The epoch that will be tested.
-        self.best: dict[str, Any] = {"score": None, "epoch": 0, "weights": None}
-
-    def step(self, rows: Split, noise_BN: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One optimiser step on these rows; the detached losses [K] and the loss weights [K]."""
-        losses = self.model.losses(self.model(rows.inputs, noise_BN), rows.labels, rows.mask, noise_BN)
-        weights, self.balance = self.balancer.weights(losses.detach(), None, self.balance)
-        total, penalty = (weights * losses).sum(-1), self.model.trunk.penalty()
-        self.optimizer.zero_grad(set_to_none=True)
-        (total if penalty is None else total + penalty).backward()
-        self.optimizer.step()
-        return losses.detach(), weights
-
-    def done(self, epoch: int, seconds: float, score: float | None) -> None:
-        """Count an epoch, and keep its weights if it is the one to be tested so far."""
-        self.epoch, self.seconds = epoch, self.seconds + seconds
-        top = self.best["score"]
-        # With no defined score yet (one class only, say) the later epoch stands in; an undefined one beats nothing.
-        better = top is None or (score is not None and score > top)
-        if self.spec.training.selection == "last" or better:
-            self.best = {"score": score, "epoch": epoch, "weights": _copy(self.model.state_dict())}
-
-    def state(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on. No random state: each epoch's order follows from the seed."""
-        return {
-            "key": self.spec.key,
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "model": _copy(self.model.state_dict()),
-            "optimizer": self.optimizer.state_dict(),
-            "balancer": _copy(self.balance),
-            "best": self.best,
-        }
-
-    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
-        """Take up a state of the same spec."""
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.balance = {name: tensor.to(device) for name, tensor in saved["balancer"].items()}
-        self.best, self.epoch, self.seconds = saved["best"], saved["epoch"], saved["seconds"]
+    losses: list[list[float]]
+    weights: list[list[float]]
+    conflict: list[Conflict | None]
+    unsolved: list[int]
+    #: Each member's part of the seconds spent in steps.
+    seconds: float
 
 
 def _one_epoch(
-    run: int, epoch: int, member: _Member, rows: Split, step_seconds: float
-) -> Generator[Step, None, tuple[list[float], list[float], float]]:
-    """Every training row once. Returns mean losses and last weights per task, and the seconds spent in steps."""
-    member.model.train()
-    count, batch = len(rows.labels), member.spec.training.batch_size
+    members: list[_Member], epoch: int, population: Population, shelf: Shelf, step_seconds: float
+) -> Generator[Step, None, _EpochDone]:
+    """Every training row of every member once."""
+    population.train_mode()
+    device, tasks = population.device, len(members[0].data.schema.tasks)
+    batch, count = members[0].spec.training.batch_size, shelf.count
     steps = -(-count // batch)
-    order = _batch_order(member.spec.seed, epoch, count).to(rows.labels.device)
-    noise = _Noise(member.spec.seed, epoch, member.model.noise, rows.labels.device)
-    loss_sum = torch.zeros(len(member.tasks), device=rows.labels.device)
-    row_count = torch.zeros_like(loss_sum)
-    weights = loss_sum
+    seeds = [member.spec.seed for member in members]
+    # The same rows in the same order for all: they are fetched once.
+    per_member = not (shelf.alone and len(set(seeds)) == 1)
+    order = torch.stack([_batch_order(seed, epoch, count) for seed in (seeds if per_member else seeds[:1])]).to(device)
+    draws = _Draws(seeds, epoch, population)
+    loss_sum = torch.zeros(len(members), tasks, device=device)
+    row_count, weights = torch.zeros_like(loss_sum), torch.zeros_like(loss_sum)
+    sums, seen = ConflictSums.zeros(len(members), tasks, device), 0
     seconds, resumed = 0.0, time.perf_counter()
     for step in range(steps):
-        index = order[step * batch : (step + 1) * batch]
-        taken = rows.at(index)
-        losses, weights = member.step(taken, noise.draw(len(index)))
-        inside = member.model.head.rows(taken.mask)
+        index = order[:, step * batch : (step + 1) * batch]
+        rows = shelf.batch(index) if per_member else shelf.shared_batch(index[0])
+        losses, inside, weights, gramian = population.step(rows, draws.next(index.shape[1]), per_member=per_member)
         loss_sum += losses * inside
         row_count += inside
+        if gramian is not None:
+            sums, seen = sums.add(gramian, weights), seen + 1
         now = time.perf_counter()
         if now - resumed >= step_seconds and step + 1 < steps:
             seconds += now - resumed
-            rate = min((step + 1) * batch, count) / max(seconds, 1e-9)
-            yield Step(run=run, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
+            rate = len(members) * min((step + 1) * batch, count) / max(seconds, 1e-9)
+            for member in members:
+                yield Step(run=member.index, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
             resumed = time.perf_counter()
-    means: list[float] = (loss_sum / row_count.clamp(min=1)).tolist()  # the epoch's one wait for the device
-    return means, weights.tolist(), seconds + time.perf_counter() - resumed
+    means = loss_sum / row_count.clamp(min=1)
+    population.balance = population.balancer.after_epoch(means, population.balance)
+    mean_list = means.tolist()  # the epoch's one wait for the device
+    seconds = (seconds + time.perf_counter() - resumed) / len(members)
+    if population.sharing.exists and not seen:
+        for step in range(min(CONFLICT_BATCHES, steps)):
+            index = order[:, step * batch : (step + 1) * batch]
+            rows = shelf.batch(index) if per_member else shelf.shared_batch(index[0])
+            sums, seen = population.look(rows, weights, sums, per_member=per_member), seen + 1
+    unsolved = population.balance.get("unsolved")
+    return _EpochDone(
+        mean_list,
+        weights.tolist(),
+        _conflict(sums, seen) if population.sharing.exists else [None] * len(members),
+        [0] * len(members) if unsolved is None else [int(n) for n in unsolved.tolist()],
+        seconds,
+    )
 
 
-def evaluate(model: Model, rows: Split, data: Encoded) -> dict[str, dict[str, float | None]]:
-    """Metrics per task over all rows at once, in evaluation mode; the model's mode is put back afterwards."""
-    parts = []
-    with _Scoring(model):
-        for start in range(0, len(rows.labels), EVALUATION_ROWS):
-            part = rows.at(slice(start, start + EVALUATION_ROWS))
-            parts.append(model(part.inputs).logits)
-    logits = {name: torch.cat([part[name] for part in parts]) for name in data.schema.task_names}
-    return task_metrics(logits, rows.labels, rows.mask, data.schema.tasks, rows.truth)
+def _conflict(sums: ConflictSums, steps: int) -> list[Conflict | None]:
+    """Means over the steps, per member."""
+
+    def mean(total: Tensor, count: Tensor) -> Any:
+        values = torch.where(count > 0, total / count.clamp(min=1), float("nan"))
+        return values.tolist()
+
+    own = sums.pairs.diagonal(dim1=1, dim2=2)
+    cosine, negative = mean(sums.cosine, sums.pairs), mean(sums.negative, sums.pairs)
+    norms, share = mean(sums.norm, own), mean(sums.share, own)
+    found: list[Conflict | None] = []
+    for m in range(len(sums.norm)):
+        found.append(
+            Conflict(
+                steps=steps,
+                cosine=[[_known(v, 4) for v in row] for row in cosine[m]],
+                negative=[[_known(v, 4) for v in row] for row in negative[m]],
+                norms=[_known(v, 8) for v in norms[m]],
+                effective=[_known(v, 4) for v in share[m]],
+            )
+        )
+    return found
 
 
-def _probe(model: Model, rows: Split) -> tuple[dict[str, GateSummary], dict[str, Tensor]]:
-    with _Scoring(model):
-        gates = model(rows.at(slice(PROBE_ROWS)).inputs).gates
-    return {name: summarise_gate(gate) for name, gate in gates.items()}, gates
-
-
-class _Scoring:
-    """Evaluation mode without gradients, for a while."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-        self._no_grad = torch.no_grad()
-
-    def __enter__(self) -> None:
-        self._was_training = self._model.training
-        self._model.eval()
-        self._no_grad.__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        self._no_grad.__exit__(*exception)
-        self._model.train(self._was_training)
-
-
-def _to_device(arrays: Arrays, device: torch.device) -> Split:
-    def put(*columns: NDArray[Any]) -> Iterator[Tensor]:
-        return (torch.from_numpy(column).to(device) for column in columns)
-
-    inputs = Inputs(*put(arrays.numeric, arrays.ids, arrays.sequences, arrays.missing))
-    return Split(inputs, *put(arrays.labels, arrays.mask, arrays.truth))
+def _known(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
 
 
 def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
@@ -313,34 +424,24 @@ def _batch_order(seed: int, epoch: int, rows: int) -> Tensor:
     return torch.randperm(rows, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
 
 
-class _Noise:
+class _Draws:
     """The uniform numbers of an epoch's steps; like the order of its rows they follow from seed and epoch."""
 
-    def __init__(self, seed: int, epoch: int, columns: int, device: torch.device) -> None:
-        self._columns, self._device = columns, device
-        self._generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch + 0x5EED) % 2**63)
+    def __init__(self, seeds: Sequence[int], epoch: int, population: Population) -> None:
+        self._device = population.device
+        self._model, self._balancer = population.noise_of_model, population.balancer.noise
+        self._elements = population.shared_elements() if population.balancer.noise_per_element else 0
+        self._generators = [
+            torch.Generator().manual_seed((seed * 1_000_003 + epoch + 0x5EED) % 2**63) for seed in seeds
+        ]
 
-    def draw(self, rows: int) -> Tensor | None:
-        """[rows, columns] for the next step; None where the model wants none."""
-        if not self._columns:
-            return None
-        return torch.rand(rows, self._columns, generator=self._generator).to(self._device)
+    def next(self, rows: int) -> Noise:
+        """For a step on so many rows."""
+        return Noise(
+            self._draw((rows, self._model)) if self._model else None,
+            self._draw((self._balancer,)) if self._balancer else None,
+            self._draw((self._elements,)) if self._elements else None,
+        )
 
-
-def _optimizer(model: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
-    kinds: dict[str, type[torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "sgd": torch.optim.SGD,
-    }
-    return kinds[training.optimizer](model.parameters(), **options)
-
-
-def _finite(model: nn.Module) -> bool:
-    """Are all weights numbers?"""
-    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in state.items()}
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.stack([torch.rand(shape, generator=g) for g in self._generators]).to(self._device)

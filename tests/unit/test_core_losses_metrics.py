@@ -16,6 +16,8 @@ from torch import Tensor
 from mtl_core import train as training
 from mtl_core.columns import Columns
 from mtl_core.data.tables import Arrays, Encoded
+from mtl_core.engine import evaluation
+from mtl_core.engine.rows import to_device
 from mtl_core.losses import task_losses
 from mtl_core.metrics import auc, selection_score, task_metrics
 from mtl_core.schema import Feature, Schema, Task
@@ -308,16 +310,16 @@ def test_metrics_do_not_depend_on_the_evaluation_batch(monkeypatch: pytest.Monke
     data = small_data()
     spec = RunSpec.parse({"model": {"trunk": {"options": {"experts": 2, "expert_layers": [5]}}}})
     model = training.build_model(spec, data)
-    rows = training._to_device(data.valid, torch.device("cpu"))
+    rows = to_device(data.valid, torch.device("cpu"))
     found = []
     for size in (1, 7, 96, 97, 10_000):
-        monkeypatch.setattr(training, "EVALUATION_ROWS", size)
-        found.append(training.evaluate(model, rows, data))
+        monkeypatch.setattr(evaluation, "EVALUATION_ROWS", size)
+        found.append(evaluation.score(model, rows, data.schema.tasks))
     for other in found[1:]:
         for task, values in found[0].items():
             assert other[task] == pytest.approx(values, abs=1e-6)
     shuffled = torch.randperm(97, generator=torch.Generator().manual_seed(0))
-    mixed = training.evaluate(model, rows.at(shuffled), data)
+    mixed = evaluation.score(model, rows.at(shuffled), data.schema.tasks)
     assert mixed["buy"] == pytest.approx(found[0]["buy"], abs=1e-6)
 
 
@@ -327,6 +329,6 @@ def test_evaluation_puts_the_models_mode_back(mode: bool) -> None:
     """Scoring leaves a training model training, and gradients on."""
     data = small_data()
     model = training.build_model(RunSpec.parse({}), data).train(mode)
-    training.evaluate(model, training._to_device(data.valid, torch.device("cpu")), data)
+    evaluation.score(model, to_device(data.valid, torch.device("cpu")), data.schema.tasks)
     assert model.training is mode
     assert torch.is_grad_enabled()

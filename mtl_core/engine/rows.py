@@ -1,0 +1,91 @@
+"""Rows of a data set on the device, for one run or for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtl_core.data.tables import Arrays
+from mtl_core.nn.encoder import Inputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Rows(NamedTuple):
+    """One split, or some rows of it. In a population every tensor may have one more dimension [M, ...] in front."""
+
+    inputs: Inputs
+    labels: Tensor  # [N, K]
+    mask: Tensor  # [N, K]
+    truth: Tensor  # [N, K], read by metrics alone
+
+    def at(self, index: Any) -> Rows:
+        """These rows; any index of a tensor."""
+        return Rows(Inputs(*(part[index] for part in self.inputs)), *(part[index] for part in self[1:]))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that they take."""
+        return sum(part.nbytes for part in (*self.inputs, *self[1:]))
+
+
+def to_device(arrays: Arrays, device: torch.device) -> Rows:
+    """A split as tensors."""
+
+    def put(*columns: NDArray[Any]) -> Iterator[Tensor]:
+        return (torch.from_numpy(column).to(device) for column in columns)
+
+    inputs = Inputs(*put(arrays.numeric, arrays.ids, arrays.sequences, arrays.missing))
+    return Rows(inputs, *put(arrays.labels, arrays.mask, arrays.truth))
+
+
+class Shelf:
+    """The same split of M runs: held once where runs have the same rows, stacked where each has its own.
+
+    Args:
+        splits: per member its rows; members with the same rows give the same object.
+    """
+
+    def __init__(self, splits: Sequence[Rows]) -> None:
+        distinct = list({id(split): split for split in splits}.values())
+        places = {id(split): place for place, split in enumerate(distinct)}
+        device = splits[0].labels.device
+        self.owner = torch.tensor([places[id(split)] for split in splits], device=device)
+        self.alone = len(distinct) == 1
+        if self.alone:
+            self._rows = distinct[0]
+        else:
+            self._rows = Rows(
+                Inputs(*(torch.stack(parts) for parts in zip(*(split.inputs for split in distinct), strict=True))),
+                *(torch.stack(parts) for parts in zip(*(split[1:] for split in distinct), strict=True)),
+            )
+        #: Rows of each member.
+        self.count = len(splits[0].labels)
+
+    def batch(self, index_MB: Tensor) -> Rows:
+        """Each member's rows at its own indices: tensors [M, B, ...]."""
+        return self._rows.at(index_MB if self.alone else (self.owner[:, None], index_MB))
+
+    def shared_batch(self, index_B: Tensor) -> Rows:
+        """The same rows for all members: tensors [B, ...].
+
+        Raises:
+            ValueError: members have rows of their own.
+        """
+        if not self.alone:
+            raise ValueError("Members with rows of their own have no batch in common.")
+        return self._rows.at(index_B)
+
+    def part(self, rows: slice) -> Rows:
+        """A run of rows: [B, ...] where all members have the same, else [M, B, ...]."""
+        if self.alone:
+            return self._rows.at(rows)
+        return self._rows.at((self.owner[:, None], torch.arange(self.count, device=self.owner.device)[rows]))
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members only."""
+        self.owner = self.owner[list(members)]
