@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,8 +46,16 @@ def save_weights(folder: Path, weights: dict[str, Tensor]) -> None:
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
-    """Read model weights."""
-    weights: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    """Read model weights.
+
+    Raises:
+        OSError: there are none.
+        ValueError: the file is not what its name says.
+    """
+    try:
+        weights: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS} holds no weights ({error})") from error
     return weights
 
 

@@ -88,7 +88,8 @@ def baseline_spec(spec: RunSpec) -> RunSpec:
     value = spec.to_json()
     yardstick = preset_spec(spec.data.name, YARDSTICK).to_json()
     model = {**yardstick["model"], "encoder": value["model"]["encoder"]}
-    return RunSpec.parse({**value, "model": model, "balancer": {"name": "static", "options": {}}})
+    balancer = {"name": "static", "options": {}}
+    return RunSpec.parse({**value, "model": model, "balancer": balancer, "init_from": None})
 
 
 def is_baseline(spec: RunSpec) -> bool:

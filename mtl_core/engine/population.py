@@ -78,7 +78,10 @@ class Population:
         self.optimizer = Optimizer([spec.training for spec in specs], self.parameters)
         self._probe = probe
         self._sharing: Sharing | None = None
-        self._own_weighted = _own_weighted(specs[0], self.balancer.needs_gramian or self.balancer.needs_gradients)
+        by_gradients = self.balancer.needs_gramian or self.balancer.needs_gradients
+        self._own_weighted = _own_weighted(specs[0], by_gradients)
+        #: Is each task's gradient wanted apart, or only that of their weighted sum?
+        self._task_by_task = by_gradients or not self._own_weighted
         self._attach()
 
     @property
@@ -142,9 +145,9 @@ class Population:
         seen = losses.detach()
         active = count > 0
         gramian: Tensor | None = None
-        if rule.needs_gramian or rule.needs_gradients:
+        if self._task_by_task:
             gradients = per_task(losses, self._leaves, self._stacked)
-            gramian = self.sharing.gramian(gradients)
+            gramian = self.sharing.gramian(gradients) if rule.needs_gramian else None
             weights, self.balance = rule.weights(seen, gramian, self.balance, active=active, noise=noise.balancer)
             own = weights if self._own_weighted else active.to(weights.dtype)
             merged = self.sharing.merge(gradients, weights, own)
