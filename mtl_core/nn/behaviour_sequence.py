@@ -10,6 +10,9 @@ from mtl_core.nn.embedding import Lookup, masked_softmax, mean_of
 from mtl_core.nn.encoder import Inputs
 from mtl_core.nn.initial import uniform
 
+#: Larger than that of other encoders: gates must tell actions apart before anything can be learned through them.
+INITIAL_STD = 0.3
+
 
 class BehaviourSequenceEncoder(Lookup):
     """Summary of the behaviours, the rest of the user, everything else; once per stream.
@@ -35,10 +38,11 @@ class BehaviourSequenceEncoder(Lookup):
         dim: int,
         hidden: int,
         attention: int,
+        recency: float,
         streams: int,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(columns, dim, streams, generator)
+        super().__init__(columns, dim, streams, generator, INITIAL_STD)
         parts = columns.behaviours
         self.hidden, self.items, self.length = hidden, len(parts.items), parts.length
         behaviours = torch.tensor([*parts.items, *parts.properties], dtype=torch.long)
@@ -58,6 +62,7 @@ class BehaviourSequenceEncoder(Lookup):
         self.attend_user = uniform((streams, mine, attention), mine, generator) if mine else None
         self.attend_bias = nn.Parameter(torch.zeros(streams, 1, attention))
         self.attend_score = uniform((streams, attention, 1), attention, generator)
+        self.attend_recency = nn.Parameter(torch.full((streams, 1, 1), recency))
 
     def _choose(self, name: str, columns: Columns, bags: tuple[int, ...]) -> int:
         """Keep the places of the user's own columns, or of the others, in buffers; how wide they are together."""
@@ -114,12 +119,14 @@ class BehaviourSequenceEncoder(Lookup):
         return torch.stack(states, dim=1), there_TBQ[..., : self.items].any(2)
 
     def attention(self, state_STBH: Tensor, there_TB: Tensor, user_SBU: Tensor) -> Tensor:
-        """Weights over behaviours [S, T, B], from each state and the user; 0 at padding."""
+        """Weights over behaviours [S, T, B], from each state, the user and the time since then; 0 at padding."""
         query_SBA: Tensor = self.attend_bias
         if self.attend_user is not None:
             query_SBA = torch.baddbmm(query_SBA, user_SBU, self.attend_user)
         hidden_STBA = torch.matmul(state_STBH, self.attend_state[:, None]) + query_SBA[:, None]
         score_STB = torch.matmul(torch.tanh(hidden_STBA), self.attend_score[:, None])[..., 0]
+        since_TB = there_TB.sum(0) - there_TB.cumsum(0)  # behaviours after this one
+        score_STB = score_STB - self.attend_recency * since_TB
         return masked_softmax(score_STB.transpose(1, 2), there_TB.transpose(0, 1)).transpose(1, 2)
 
     def _beside(self, inputs: Inputs, numeric: Tensor, fields: Tensor, bags: Tensor) -> Tensor:

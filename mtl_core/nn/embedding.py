@@ -27,7 +27,9 @@ class Lookup(Encoder):
     offset: Tensor
     sequence_offset: Tensor
 
-    def __init__(self, columns: Columns, dim: int, streams: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, columns: Columns, dim: int, streams: int, generator: torch.Generator, std: float = INITIAL_STD
+    ) -> None:
         super().__init__()
         self.streams = streams
         self.dim = dim
@@ -39,7 +41,7 @@ class Lookup(Encoder):
         self.register_buffer("sequence_offset", offset[:, list(columns.table_of_sequence)], persistent=False)
         self.table: nn.Parameter | None = None
         if rows:
-            table = torch.empty(streams * rows, dim).normal_(0.0, INITIAL_STD, generator=generator)
+            table = torch.empty(streams * rows, dim).normal_(0.0, std, generator=generator)
             table[offset.flatten()] = 0.0
             self.table = nn.Parameter(table)
 
