@@ -257,7 +257,7 @@ def test_epo_reaches_the_preferred_point() -> None:
     wishes = [[1.0, 1.0], [1.0, 4.0], [9.0, 1.0]]
     rule, state = built("epo", eps=1e-3)
     r = torch.tensor(wishes)
-    state = {key: torch.stack([value] * 3) for key, value in state.items()} | {"r": r / r.sum(-1, keepdim=True)}
+    state = {key: torch.stack([value] * 3) for key, value in state.items()} | {"r": r}
     at = torch.tensor([[0.5, 1.0]] * 3, dtype=torch.float64)
     for _ in range(1500):
         apart = at.unsqueeze(1) - goals

@@ -63,13 +63,17 @@ class EPORule(GramianRule):
         self._r, self._eps = tuple(r), eps
 
     def initial_state(self, device: torch.device) -> State:
-        # By its ratios alone: the size of r would set the size of what follows.
-        r = torch.tensor(self._r, dtype=torch.float32, device=device)
-        return {"r": r / r.sum(), "eps": torch.tensor(self._eps, device=device), **super().initial_state(device)}
+        return {
+            "r": torch.tensor(self._r, dtype=torch.float32, device=device),
+            "eps": torch.tensor(self._eps, device=device),
+            **super().initial_state(device),
+        }
 
     def solve(self, gram: Gram, losses: Tensor, state: State) -> tuple[Tensor, Tensor]:
         active, tasks = gram.active, gram.active.sum(-1, keepdim=True)
         r = torch.where(active, state["r"].to(gram.norms), 0)
+        # By its ratios alone: the size of r would set the size of a.
+        r = r / r.sum(-1, keepdim=True)
         apart = r * losses.clamp(min=TINY)
         shares = apart / apart.sum(-1, keepdim=True)
         logs = torch.where(active, (tasks * shares).clamp(min=TINY).log(), 0)

@@ -252,8 +252,8 @@ def _interior_point(
 ) -> Tensor:
     """argmin of a convex f over x >= 0 [..., n] with rows x = values, by primal-dual interior-point steps.
 
-    Short steps (0.9 of the way to the border, towards 0.3 of the gap): longer ones now and then fail on CAGrad's problem
-    where its optimum is close to its kink.
+    Short steps (0.9 of the way to the border, towards 0.3 of the gap): longer ones now and then fail on CAGrad's
+    problem, where its optimum is close to its kink.
 
     Args:
         derivatives: x -> gradient [..., n] and Hessian [..., n, n] of f.
