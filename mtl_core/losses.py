@@ -38,8 +38,12 @@ def task_loss(logit_B: Tensor, label_B: Tensor, inside_B: Tensor, task: Task) ->
 
 
 def log_loss(logit_B: Tensor, label_B: Tensor) -> Tensor:
-    """Log loss of each row [B]."""
-    return functional.binary_cross_entropy_with_logits(logit_B, label_B, reduction="none")
+    """Log loss of each row [B] with labels 0 or 1.
+
+    log(1 + e^-z) for a positive, log(1 + e^z) for a negative: unlike torch's own formula no difference of nearly equal
+    numbers, so that small losses and gradients keep their digits in float32.
+    """
+    return functional.softplus(torch.where(label_B > 0.5, -logit_B, logit_B))
 
 
 def masked_mean(each_B: Tensor, inside_B: Tensor) -> Tensor:

@@ -68,8 +68,9 @@ class ESCM2DR(CounterfactualOptions):
 
     The loss is right in expectation if the click's probability or the guess is. The guess is softplus of its tower's
     number, since an error is not negative; its own loss is the weighted squared distance to the error on clicked rows.
-    As published, only the click's probability is a constant to the gradient: that squared distance moves the conversion
-    tower, too, and through the first term alone the conversion tower's gradient is that of IPS.
+    Each side holds the other fixed, as in alternate training: were the squared distance to reach the conversion tower,
+    as it does where everything is simply summed, predicted rates would come out at about twice the true ones. So the
+    conversion tower's gradient is that of IPS, and the guess acts through the loss's value and the shared trunk.
     """
 
     card: ClassVar[Card] = Card(

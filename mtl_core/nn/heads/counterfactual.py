@@ -57,7 +57,10 @@ def imputed_part(task: str) -> str:
 
 
 class DoublyRobustHead(CounterfactualHead):
-    """ESCM2-DR: e^ + o (e - e^) / p + o (e - e^)^2 / p, with the guess e^ from a tower per step."""
+    """ESCM2-DR: e^ + o (e - e^) / p + o (e - e^)^2 / p, with the guess e^ from a tower per step.
+
+    The guess is a constant to the first two terms, the error one to the last: alternate training in a single step.
+    """
 
     def conditionals(self, z_JB: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         logits, parts = super().conditionals(z_JB)
@@ -69,8 +72,10 @@ class DoublyRobustHead(CounterfactualHead):
 
     def debiased(self, k: int, step: Step, out: Output, error_B: Tensor) -> Tensor:
         guess = out.parts[imputed_part(self.task_names[k])]
-        off = torch.where(step.reached, error_B - guess, 0.0)
-        return guess + (off + off.square()) / self.propensity(k, out).clamp(min=self.floor)
+        fixed = guess.detach()
+        weight = torch.where(step.reached, 1.0 / self.propensity(k, out).clamp(min=self.floor), 0.0)
+        # The squared distance, were it to reach the conversion tower, would pull its rate far above the labels'.
+        return fixed + weight * (error_B - fixed) + weight * (error_B.detach() - guess).square()
 
 
 def mirror_part(task: str) -> str:
