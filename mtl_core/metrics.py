@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mtl_core.funnel import Funnel
+from mtl_core.losses import joint_labels
+from mtl_core.ranking import gauc, ndcg
 from mtl_core.schema import PRIMARY, Task
+
+__all__ = [
+    "auc",
+    "expected_calibration_error",
+    "gauc",
+    "ndcg",
+    "normalised_entropy",
+    "selection_score",
+    "soft_auc",
+    "task_metrics",
+]
 
 
 def auc(scores: Tensor, labels: Tensor) -> float | None:
@@ -76,24 +90,55 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     return total / len(order)
 
 
+def normalised_entropy(logits: Tensor, labels: Tensor) -> float | None:
+    """Log loss over the entropy of the labels' own base rate: 1 is as good as predicting that rate for every row.
+
+    Args:
+        logits: [n].
+        labels: [n], 0 or 1.
+
+    Returns:
+        The ratio, below 1 for a model that tells rows apart; None where one class is missing. The base rate is that of
+        these labels, not of the training rows. He et al., ADKDD 2014.
+    """
+    if not len(labels):
+        return None
+    rate = labels.double().mean()
+    entropy = -(torch.xlogy(rate, rate) + torch.xlogy(1 - rate, 1 - rate)).item()
+    log_loss = functional.binary_cross_entropy_with_logits(logits.double(), labels.double()).item()
+    return _finite(log_loss / entropy) if entropy > 0 else None
+
+
 def task_metrics(
     logits: dict[str, Tensor],
     labels_BK: Tensor,
     mask_BK: Tensor,
     tasks: Sequence[Task],
-    truth_BK: Tensor | None = None,
+    truth: Tensor | None = None,
+    joint: Mapping[str, Tensor] | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Metrics by task in its sample space; None where one is not defined.
 
     Binary: `auc`, `log_loss`, `pcoc` (predicted over observed positives, 1 is perfect) and `ece`. Regression: `mse`.
     Where the truth of all rows is known, also `soft_auc@all` and `pcoc@all`, or `mse@all`: over every row, inside the
-    sample space or not.
+    sample space or not. Steps of a funnel whose joint logits are given also have `joint_auc` and `joint_log_loss`: the
+    probability of the step and everything before it against the label of the same, over all exposures. The joint
+    probability is the model's own; the ESMM paper's CTCVR AUC instead multiplies every model's conversion rate by the
+    click rate of one and the same network, so the two are not comparable.
+
+    Args:
+        logits: per task [N].
+        labels_BK: [N, K], never read outside the mask.
+        mask_BK: [N, K].
+        truth: [N, K], the true probability or mean of every row, NaN where a world has none.
+        joint: per step of a funnel [N], the logit in `Output.parts` under `joint_part(task)`.
     """
     result: dict[str, dict[str, float | None]] = {}
+    steps = joint_labels(labels_BK, mask_BK, Funnel.of(tasks)) if joint else {}
     for k, task in enumerate(tasks):
         inside = mask_BK[:, k]
         logit, label = logits[task.name][inside], labels_BK[inside, k]
-        truth = None if truth_BK is None or not bool(torch.isfinite(truth_BK[:, k]).all()) else truth_BK[:, k].double()
+        true = None if truth is None or not bool(torch.isfinite(truth[:, k]).all()) else truth[:, k].double()
         everywhere = logits[task.name].double()
         values: dict[str, float | None]
         if task.kind == "binary":
@@ -107,13 +152,19 @@ def task_metrics(
                 "pcoc": _ratio(predicted, label) if sound else None,
                 "ece": expected_calibration_error(predicted, label) if sound else None,
             }
-            if truth is not None:
-                values["soft_auc@all"] = soft_auc(everywhere, truth)
-                values["pcoc@all"] = _ratio(torch.sigmoid(everywhere), truth)
+            if true is not None:
+                values["soft_auc@all"] = soft_auc(everywhere, true)
+                values["pcoc@all"] = _ratio(torch.sigmoid(everywhere), true)
         else:
             values = {"mse": _finite((logit.double() - label.double()).square().mean().item())}
-            if truth is not None:
-                values["mse@all"] = _finite((everywhere - truth).square().mean().item())
+            if true is not None:
+                values["mse@all"] = _finite((everywhere - true).square().mean().item())
+        if joint and k in steps and task.name in joint:
+            space, label = steps[k].space, steps[k].label
+            logit = joint[task.name][space].double()
+            log_loss = functional.binary_cross_entropy_with_logits(logit, label[space].double()).item()
+            values["joint_auc"] = auc(logit, label[space])
+            values["joint_log_loss"] = _finite(log_loss)
         result[task.name] = values
     return result
 

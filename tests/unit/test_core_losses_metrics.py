@@ -19,7 +19,7 @@ from mtl_core.data.tables import Arrays, Encoded
 from mtl_core.engine import evaluation
 from mtl_core.engine.rows import to_device
 from mtl_core.losses import task_losses
-from mtl_core.metrics import auc, selection_score, task_metrics
+from mtl_core.metrics import auc, normalised_entropy, selection_score, task_metrics
 from mtl_core.schema import Feature, Schema, Task
 from mtl_core.spec import RunSpec
 
@@ -332,3 +332,54 @@ def test_evaluation_puts_the_models_mode_back(mode: bool) -> None:
     evaluation.score(model, to_device(data.valid, torch.device("cpu")), data.schema.tasks)
     assert model.training is mode
     assert torch.is_grad_enabled()
+
+
+# Joint metrics of a funnel
+
+PURCHASE = Task(name="buy", label="y_buy", space="clicked", after="click")
+
+
+def funnel_example() -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
+    """Logits, joint logits, labels and masks of 200 exposures; purchases are known where somebody clicked."""
+    generator = torch.Generator().manual_seed(3)
+    logits = {name: torch.randn(200, generator=generator) for name in ("click", "buy")}
+    labels = torch.randint(0, 2, (200, 2), generator=generator).float()
+    mask = torch.stack([torch.ones(200, dtype=torch.bool), labels[:, 0] > 0.5], 1)
+    return logits, {"buy": torch.randn(200, generator=generator)}, torch.where(mask, labels, torch.nan), mask
+
+
+# T12, T13
+def test_joint_metrics_are_taken_over_all_exposures() -> None:
+    """Click AND purchase against the joint probability, on every row: not on clicked ones, and not the raw label."""
+    logits, joint, labels, mask = funnel_example()
+    found = task_metrics(logits, labels, mask, (CLICK, PURCHASE), joint=joint)
+    both = ((labels[:, 0] > 0.5) & (labels[:, 1] > 0.5)).numpy()
+    score = joint["buy"].double().numpy()
+    assert found["buy"]["joint_auc"] == pytest.approx(roc_auc_score(both, score))
+    assert found["buy"]["joint_log_loss"] == pytest.approx(log_loss(both, 1 / (1 + np.exp(-score))))
+    assert not [name for name in found["click"] if name.startswith("joint")]
+    # The metrics in the task's own sample space stay what they are.
+    without = task_metrics(logits, labels, mask, (CLICK, PURCHASE))
+    assert without["buy"] == {k: v for k, v in found["buy"].items() if not k.startswith("joint")}
+
+
+def test_joint_metrics_stay_undefined_where_nothing_can_be_said() -> None:
+    """No conversion at all: no joint AUC. Scores that are no numbers: nothing."""
+    logits, joint, labels, mask = funnel_example()
+    labels[:, 1] = torch.where(mask[:, 1], 0.0, torch.nan)
+    found = task_metrics(logits, labels, mask, (CLICK, PURCHASE), joint=joint)["buy"]
+    assert found["joint_auc"] is None
+    assert found["joint_log_loss"] is not None
+    joint["buy"][0] = torch.nan
+    found = task_metrics(logits, labels, mask, (CLICK, PURCHASE), joint=joint)["buy"]
+    assert found["joint_auc"] is None
+    assert found["joint_log_loss"] is None
+
+
+def test_a_log_loss_against_the_base_rates_entropy() -> None:
+    """y = (1, 0, 0, 0), p = (.4, .2, .2, .2): .3964 / .5623; the constant base rate gives 1; one class has none."""
+    y, p = torch.tensor([1.0, 0, 0, 0]), torch.tensor([0.4, 0.2, 0.2, 0.2], dtype=torch.float64)
+    assert normalised_entropy(torch.logit(p), y) == pytest.approx(0.7050, abs=5e-5)
+    assert normalised_entropy(torch.logit(torch.full((4,), 0.25, dtype=torch.float64)), y) == pytest.approx(1)
+    assert normalised_entropy(torch.zeros(3), torch.ones(3)) is None
+    assert normalised_entropy(torch.zeros(0), torch.zeros(0)) is None
