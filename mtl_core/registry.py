@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -81,15 +82,23 @@ def json_schema(part: type[BaseModel]) -> dict[str, Any]:
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
-    """Every part with the JSON schema of its options; data sets carry their preset too (`python -m mtl_core list`)."""
+    """Every part with the JSON schema of its options (`python -m mtl_core list`).
+
+    Data sets carry their preset too, recipes the data that suit them, and architectures a card: what problem they were
+    made for, what they compute, and where they were published.
+    """
     result: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         result[kind] = {}
         for name in names(kind):
             part = _parts[kind][name]
             entry: dict[str, Any] = {**json_schema(part), "title": title(kind, name)}
-            preset = getattr(part, "preset", None)
+            preset, card = getattr(part, "preset", None), getattr(part, "card", None)
             if preset is not None:
                 entry["preset"] = preset()
+            if card is not None:
+                entry["card"] = asdict(card)
+            if kind == "recipe":
+                entry["suits"] = cast(Any, part).suits
             result[kind][name] = entry
     return result

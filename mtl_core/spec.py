@@ -181,6 +181,19 @@ class RunSpec(BaseModel):
         except ValidationError as error:
             raise SpecError(describe(error)) from error
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recipes_bring_their_balancer(cls, value: Any) -> Any:
+        model = value.get("model") if isinstance(value, Mapping) else None
+        if not isinstance(model, Mapping) or "recipe" not in model or "balancer" in value:
+            return value
+        try:
+            kind = registry.get("recipe", str(model["recipe"]))
+            balancer = cast(Any, kind.model_validate(model.get("options", {}))).balancer()
+        except ValueError:
+            return value  # the model itself will say what is wrong with its recipe
+        return value if balancer is None else {**value, "balancer": balancer}
+
     @model_validator(mode="after")
     def _fits_together(self) -> RunSpec:
         tasks = self.schema.task_names
