@@ -114,10 +114,21 @@ class Adult(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [64, 32]},
             "shared_bottom": {"layers": [112, 64]},
+            "soft_sharing": {"layers": [67, 38]},
+            "cross_stitch": {"layers": [70, 35]},
+            "sluice": {"width": 58, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [66, 38]},
+            "customized": {"layers": [48, 27]},
             "omoe": {"experts": 4, "expert_layers": [44]},
             "mmoe": {"experts": 4, "expert_layers": [44]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [31]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [44]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [33]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [41]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [45]},
+            "snr": {"experts": 4, "levels": 2, "expert_layers": [20]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [46]},
+            "pepnet": {"layers": [34, 17], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "adult"},

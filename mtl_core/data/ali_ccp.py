@@ -91,10 +91,21 @@ class AliCCP(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [64, 32]},
             "shared_bottom": {"layers": [109, 64]},
+            "soft_sharing": {"layers": [63, 37]},
+            "cross_stitch": {"layers": [65, 32]},
+            "sluice": {"width": 56, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [62, 36]},
+            "customized": {"layers": [43, 25]},
             "omoe": {"experts": 4, "expert_layers": [37]},
             "mmoe": {"experts": 4, "expert_layers": [36]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [28]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [36]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [30]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [39]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [47]},
+            "snr": {"experts": 4, "levels": 2, "expert_layers": [21]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [38]},
+            "pepnet": {"layers": [24, 12], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "ali_ccp"},

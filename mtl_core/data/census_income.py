@@ -232,10 +232,21 @@ class CensusIncome(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [64, 32]},
             "shared_bottom": {"layers": [130, 64]},
+            "soft_sharing": {"layers": [72, 35]},
+            "cross_stitch": {"layers": [71, 36]},
+            "sluice": {"width": 64, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [71, 35]},
+            "customized": {"layers": [49, 24]},
             "omoe": {"experts": 4, "expert_layers": [39]},
             "mmoe": {"experts": 4, "expert_layers": [38]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [31]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [38]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [33]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [43]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [38]},
+            "snr": {"experts": 3, "levels": 2, "expert_layers": [33]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [40]},
+            "pepnet": {"layers": [29, 14], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "census_income"},

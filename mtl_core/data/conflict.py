@@ -62,10 +62,21 @@ class Conflict(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [14]},
             "shared_bottom": {"layers": [28]},
+            "soft_sharing": {"layers": [14]},
+            "cross_stitch": {"layers": [14]},
+            "sluice": {"width": 10, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [14]},
+            "customized": {"layers": [9]},
             "omoe": {"experts": 3, "expert_layers": [9]},
             "mmoe": {"experts": 3, "expert_layers": [8]},
+            "ml_mmoe": {"experts": 3, "levels": 2, "expert_layers": [4]},
             "cgc": {"shared_experts": 1, "task_experts": 1, "expert_layers": [8]},
             "ple": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [6]},
+            "adatt": {"shared_experts": 0, "task_experts": 1, "levels": 2, "expert_layers": [9]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [8]},
+            "snr": {"experts": 3, "levels": 2, "expert_layers": [5]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [7]},
+            "pepnet": {"layers": [9], "gate_hidden": 2},
         }
         spec = {
             "data": {"name": "conflict"},

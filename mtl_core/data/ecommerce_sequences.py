@@ -274,10 +274,21 @@ class EcommerceSequences(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [101]},
             "shared_bottom": {"layers": [228, 64]},
+            "soft_sharing": {"layers": [104, 29]},
+            "cross_stitch": {"layers": [123]},
+            "sluice": {"width": 72, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [102, 29]},
+            "customized": {"layers": [81, 23]},
             "omoe": {"experts": 4, "expert_layers": [95]},
             "mmoe": {"experts": 6, "expert_layers": [64]},
+            "ml_mmoe": {"experts": 6, "levels": 2, "expert_layers": [40]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [77]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [49]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [57]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [68]},
+            "snr": {"experts": 3, "levels": 2, "expert_layers": [35]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [96]},
+            "pepnet": {"layers": [86], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "ecommerce_sequences"},

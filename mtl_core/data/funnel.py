@@ -221,10 +221,21 @@ class Funnel(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [84, 64]},
             "shared_bottom": {"layers": [388, 64]},
+            "soft_sharing": {"layers": [268, 44]},
+            "cross_stitch": {"layers": [130, 99]},
+            "sluice": {"width": 114, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [267, 44]},
+            "customized": {"layers": [214, 35]},
             "omoe": {"experts": 4, "expert_layers": [96, 64]},
             "mmoe": {"experts": 4, "expert_layers": [96, 64]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [79]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [96, 64]},
             "ple": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [92]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [91]},
+            "stem": {"shared_experts": 2, "task_experts": 1, "levels": 1, "expert_layers": [96, 64]},
+            "snr": {"experts": 4, "levels": 2, "expert_layers": [31]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [96, 64]},
+            "pepnet": {"layers": [111, 85], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "funnel"},

@@ -110,10 +110,21 @@ class MMoESynthetic(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [68]},
             "shared_bottom": {"layers": [126]},
+            "soft_sharing": {"layers": [68]},
+            "cross_stitch": {"layers": [68]},
+            "sluice": {"width": 46, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [65]},
+            "customized": {"layers": [44]},
             "omoe": {"experts": 8, "expert_layers": [17]},
             "mmoe": {"experts": 8, "expert_layers": [16]},
+            "ml_mmoe": {"experts": 8, "levels": 2, "expert_layers": [8]},
             "cgc": {"shared_experts": 4, "task_experts": 2, "expert_layers": [16]},
             "ple": {"shared_experts": 2, "task_experts": 2, "levels": 2, "expert_layers": [18]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [32]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [44]},
+            "snr": {"experts": 8, "levels": 2, "expert_layers": [9]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [35]},
+            "pepnet": {"layers": [32], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "mmoe_synthetic"},

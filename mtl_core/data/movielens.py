@@ -92,10 +92,21 @@ class MovieLens(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [24, 16]},
             "shared_bottom": {"layers": [202, 64]},
+            "soft_sharing": {"layers": [130, 41]},
+            "cross_stitch": {"layers": [99, 66]},
+            "sluice": {"width": 84, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [127, 40]},
+            "customized": {"layers": [96, 30]},
             "omoe": {"experts": 4, "expert_layers": [55, 55]},
             "mmoe": {"experts": 4, "expert_layers": [54, 54]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [53]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [54, 54]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [54]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [64]},
+            "stem": {"shared_experts": 2, "task_experts": 1, "levels": 1, "expert_layers": [54, 54]},
+            "snr": {"experts": 4, "levels": 2, "expert_layers": [26]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [55, 55]},
+            "pepnet": {"layers": [73, 49], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "movielens_100k"},

@@ -225,10 +225,21 @@ class VideoFeed(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [13]},
             "shared_bottom": {"layers": [246, 64]},
+            "soft_sharing": {"layers": [68, 18]},
+            "cross_stitch": {"layers": [91]},
+            "sluice": {"width": 42, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [67, 17]},
+            "customized": {"layers": [61, 16]},
             "omoe": {"experts": 6, "expert_layers": [67, 32]},
             "mmoe": {"experts": 6, "expert_layers": [64, 32]},
+            "ml_mmoe": {"experts": 6, "levels": 2, "expert_layers": [47]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [74]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [35]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [34]},
+            "stem": {"shared_experts": 2, "task_experts": 1, "levels": 1, "expert_layers": [70]},
+            "snr": {"experts": 6, "levels": 2, "expert_layers": [16]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [85, 42]},
+            "pepnet": {"layers": [52], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "video_feed"},

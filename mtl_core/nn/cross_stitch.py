@@ -40,12 +40,10 @@ class Stitch(nn.Module):
         return mean_NN[:, None, :].expand(-1, x_NBH.shape[1], -1)
 
 
-def leaning(own: float, groups: list[int]) -> Tensor:
-    """Start of a stitch [N, N]: `own` shared out over the row's own group, the rest over the other groups."""
-    group = torch.tensor(groups)
-    same = (group[:, None] == group[None, :]).float()
-    other = 1.0 - same
-    return own * same / same.sum(1, keepdim=True) + (1.0 - own) * other / other.sum(1, keepdim=True).clamp(min=1.0)
+def leaning(own: float, count: int) -> Tensor:
+    """Constants [N, N] whose rows sum to 1: `own` for each on itself, the rest shared by the others."""
+    same = torch.eye(count)
+    return own * same + (1.0 - own) / max(count - 1, 1) * (1.0 - same)
 
 
 class CrossStitchTrunk(Trunk):
@@ -60,7 +58,7 @@ class CrossStitchTrunk(Trunk):
         for level in wiring.levels:
             count, (units,) = len(level.experts), level.layers
             banks.append(MLPBank(count, width, (units,), generator))
-            stitches.append(Stitch(count, units if per_unit else 1, leaning(own, list(range(count)))))
+            stitches.append(Stitch(count, units if per_unit else 1, leaning(own, count)))
             width = units
         self.banks, self.stitches = nn.ModuleList(banks), nn.ModuleList(stitches)
 

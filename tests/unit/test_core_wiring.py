@@ -193,6 +193,17 @@ def test_customized_puts_shared_and_own_side_by_side() -> None:
     assert wiring.widths == (128, 128, 128)
 
 
+def test_sluice_mixes_parts_and_then_layers() -> None:
+    """Two parts per task and layer, each read side by side by the next layer; at the end each task its own layers."""
+    wiring = wire("sluice", tasks=("A", "B"), width=6, levels=2, subspaces=2)
+    assert [level.visible for level in wiring.levels] == [rows("1111 " * 4), rows("1111 " * 4), rows("1100 0011")]
+    assert [level.layers for level in wiring.levels] == [(3,), (3,), (6,)]
+    assert [(e.source, e.also) for e in wiring.levels[1].experts] == [(0, (1,)), (0, (1,)), (2, (3,)), (2, (3,))]
+    assert [e.level for e in wiring.levels[2].experts] == [1, 2, 1, 2]
+    assert wiring.outputs == ((0,), (1,))
+    assert wire("sluice", tasks=("A", "B"), width=6, levels=1, subspaces=2).outputs == ((0, 1), (2, 3))
+
+
 def test_cross_stitch_mixes_after_every_layer() -> None:
     """One level per layer, whose gates are constants."""
     wiring = wire("cross_stitch", layers=(6, 5))
@@ -245,6 +256,17 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {**UNEQUAL, "levels": 3, "native": False},
         {"shared_experts": 0, "task_experts": [0, 3, 1], "levels": 2, "expert_layers": [5]},
     ],
+    "sluice": [{"width": 6, "levels": n, "subspaces": s} for n in (1, 3) for s in (1, 3)],
+    "snr": [
+        {"experts": e, "expert_layers": [6, 5], "levels": 3, "connection": c} for e in (1, 3) for c in ("trans", "aver")
+    ],
+    "dselect_k": [
+        {"experts": 1, "expert_layers": [5]},
+        {"experts": 5, "selectors": 3, "expert_layers": [6, 5]},
+        {"experts": 4, "selectors": 1, "expert_layers": [5], "per_example": True},
+        {"experts": 8, "selectors": 2, "expert_layers": [5], "per_example": True},
+    ],
+    "pepnet": [{"layers": [6, 5], "gate_hidden": 3}],
     "stem": [{**UNEQUAL, "levels": 3}, {"shared_experts": 1, "task_experts": 1, "expert_layers": [5]}],
 }
 
@@ -308,6 +330,10 @@ def test_mmoe_paper_size() -> None:
         ("adatt", 3, {}, "need shared embeddings"),
         ("adatt", 1, {"shared_experts": 0, "task_experts": 0}, "Task A would see no expert"),
         ("adatt", 1, {"task_experts": (2, 3)}, "task_experts has 2 numbers for 3 tasks (A, B, C)"),
+        ("sluice", 1, {"width": 7, "subspaces": 2}, "width must be a multiple of subspaces"),
+        ("dselect_k", 1, {"experts": 5, "per_example": True}, "must be a power of two, not 5"),
+        ("snr", 3, {}, "need shared embeddings"),
+        ("dselect_k", 3, {}, "need shared embeddings"),
         ("stem", 4, {"task_experts": (2, 0, 1)}, "Task B needs an expert for its own embeddings"),
         ("asymmetric", 1, {"lead": 3}, "lead counts from 0, and there are 3 tasks"),
     ],
@@ -338,6 +364,10 @@ def test_cgc_without_shared_experts_can_read_embeddings_per_task() -> None:
         ("cgc", {"shared_experts": 1, "task_experts": 0}),
         ("soft_sharing", {}),
         ("cross_stitch", {}),
+        ("sluice", {}),
+        ("snr", {}),
+        ("dselect_k", {}),
+        ("pepnet", {}),
         ("asymmetric", {}),
     ],
 )
@@ -358,8 +388,8 @@ def test_embeddings_of_both_kinds_fit_trunks_with_parts_of_both_kinds(name: str)
 def test_trunks_are_listed_in_the_order_in_which_they_are_taught() -> None:
     """From nothing shared to everything, then mixtures, each the step before with one thing added."""
     taught = (
-        "single_task", "shared_bottom", "soft_sharing", "cross_stitch", "asymmetric", "customized", "omoe", "mmoe",
-        "ml_mmoe", "cgc", "ple", "adatt", "stem",
+        "single_task", "shared_bottom", "soft_sharing", "cross_stitch", "sluice", "asymmetric", "customized",
+        "omoe", "mmoe", "ml_mmoe", "cgc", "ple", "adatt", "stem", "snr", "dselect_k", "pepnet",
     )  # fmt: skip
     assert registry.names("trunk") == taught
 

@@ -92,10 +92,21 @@ class Table(DatasetOptions):
         trunks: dict[str, dict[str, Any]] = {
             "single_task": {"layers": [48, 24]},
             "shared_bottom": {"layers": [63, 48]},
+            "soft_sharing": {"layers": [42, 32]},
+            "cross_stitch": {"layers": [48, 24]},
+            "sluice": {"width": 36, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [40, 30]},
+            "customized": {"layers": [15, 48]},
             "omoe": {"experts": 4, "expert_layers": [35]},
             "mmoe": {"experts": 4, "expert_layers": [34]},
+            "ml_mmoe": {"experts": 4, "levels": 2, "expert_layers": [21]},
             "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [34]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [23]},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [27]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [43]},
+            "snr": {"experts": 3, "levels": 2, "expert_layers": [16]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [36]},
+            "pepnet": {"layers": [18, 9], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "table"},
