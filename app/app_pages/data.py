@@ -15,8 +15,10 @@ with st.sidebar:
     schema = registry.catalogue()["dataset"][name]
     st.caption(in_short(schema))
     if name == "table":
-        options = dict(file_choice().options)
+        own = file_choice()
+        options, title = dict(own.options), own.name
     else:
+        title = registry.title("dataset", name)
         options = options_form(schema, {}, f"data.{name}", ())
         if has_advanced(schema):
             with st.expander("More"):
@@ -33,4 +35,4 @@ problem = options_problem(registry.get("dataset", name), options)
 if problem:
     st.error(problem, title="These options cannot be used")
 else:
-    overview(name, options, seed)
+    overview(name, options, seed, title)

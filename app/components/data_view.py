@@ -55,8 +55,12 @@ def download_card(part: DatasetOptions) -> bool:
     return st.button("Download", icon=":material/download:", key="data.download")
 
 
-def overview(name: str, options: dict[str, Any], seed: int) -> None:
-    """Everything about one data set with these options."""
+def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
+    """Everything about one data set with these options.
+
+    Args:
+        title: what the data are called.
+    """
     part = cast(DatasetOptions, registry.get("dataset", name).model_validate(options))
     schema = part.table_schema()
     tasks = list(schema.task_names)
@@ -70,7 +74,7 @@ def overview(name: str, options: dict[str, Any], seed: int) -> None:
     for note in frames.notes:
         st.warning(note)
     sizes = ", ".join(f"{n:,} {split}" for split, n in zip(summary.rows["split"], summary.rows["rows"], strict=True))
-    st.caption(f"{registry.title('dataset', name)}: {sizes} rows · {len(schema.features)} features · seed {seed}")
+    st.caption(f"{title}: {sizes} rows · {len(schema.features)} features · seed {seed}")
     if len(summary.funnel):
         left, right = st.columns(2)
         with left:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
@@ -72,8 +72,10 @@ def _pick(name: str, field: Mapping[str, Any], start: Any, kept: dict[str, Any])
     return st.selectbox(label(name), choices, index=choices.index(start), format_func=_words, **kept)
 
 
-def _integer(name: str, field: Mapping[str, Any], start: int, kept: dict[str, Any]) -> int:
+def _integer(name: str, field: Mapping[str, Any], start: int | None, kept: dict[str, Any]) -> int | None:
     low, high = field.get("minimum"), field.get("maximum")
+    if start is None:
+        return cast(int | None, st.number_input(label(name), low, high, None, step=1, placeholder="none", **kept))
     if low is not None and high is not None and high - low <= SLIDER_STEPS:
         return int(st.slider(label(name), low, high, start, step=1, **kept))
     return int(st.number_input(label(name), low, high, start, step=1, **kept))

@@ -15,7 +15,7 @@ from app.own_files import LabelChoice, OwnFile
 from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
 
-EXAMPLE = "example"
+EXAMPLE, EXAMPLE_NAME = "example", "a made-up shop log (example)"
 #: A schema is text; a larger file is something else.
 MAX_SCHEMA_MB = 2
 
@@ -24,10 +24,8 @@ def file_choice() -> OwnFile:
     """Which settled file; a small made-up shop log stands in until there is one."""
     files = own_files.settled()
     names = [*files, EXAMPLE]
-    chosen = url_choice(
-        "File", names, names[0], "file", lambda i: files[i].name if i in files else "a made-up shop log (example)"
-    )
-    return files.get(chosen, OwnFile(EXAMPLE, "example", {}))
+    chosen = url_choice("File", names, names[0], "file", lambda i: files[i].name if i in files else EXAMPLE_NAME)
+    return files.get(chosen, OwnFile(EXAMPLE, EXAMPLE_NAME, {}))
 
 
 def upload_card() -> None:
@@ -72,8 +70,7 @@ def _saved_schema(path: Path, guessed: Guess) -> tuple[Guess, str]:
     try:
         adopted = _adopt(str(path), content)
     except DataError as error:
-        # What was corrected so far stays in the tables below.
-        st.error(f"{error} The columns below are still the guessed ones.", title=f"{given.name} cannot be used")
+        st.error(str(error), title=f"{given.name} cannot be used; everything below stays as it was")
         return guessed, "guess"
     st.success(f"Columns and labels as {given.name} says; remove it to go back to the guess.")
     return adopted, hashlib.sha256(content).hexdigest()[:12]
