@@ -193,6 +193,15 @@ def test_nash_counts_what_has_no_solution() -> None:
     assert weights.tolist() == pytest.approx([1 / 3] * 3)
 
 
+def test_nash_does_not_blow_up_rounding_errors() -> None:
+    """Opposite gradients in single precision: whether their Gramian is singular is chance, the answer is not."""
+    rows = torch.randn(50, 2, 5000, generator=torch.Generator().manual_seed(0))
+    rows[:, 1] = -0.6 * rows[:, 0]
+    weights, missed = solved("nash", rows)
+    assert missed == 50
+    assert torch.equal(weights, torch.full((50, 2), 0.5))
+
+
 @sizes
 def test_imtl_g_projects_equally(tasks: int, columns: int) -> None:
     """On every unit gradient, with weights of sum 1; a step that would go uphill is not made."""

@@ -73,7 +73,9 @@ class NashRule(GramianRule):
         limit = state["max_norm"].to(x)
         length = gram.live.sum(-1).to(x).sqrt()
         clip = torch.where(limit > 0, (limit / length.clamp(min=1)).clamp(max=1), 1)
-        return x / gram.norms * (clip / gram.unit).unsqueeze(-1), miss < NASH_TOLERANCE
+        # x grows as gradients come to cancel; beyond this it would only make rounding errors as long as a step.
+        sound = x.amax(-1) < 1 / gram.tolerance
+        return x / gram.norms * (clip / gram.unit).unsqueeze(-1), (miss < NASH_TOLERANCE) & sound
 
 
 class AlignedRule(GramianRule):

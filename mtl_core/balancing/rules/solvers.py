@@ -75,11 +75,11 @@ def shortest_hull_and_mean(cosines: Tensor, a: Tensor, b: Tensor, c: Tensor, liv
         x, t = xt[..., :-1], xt[..., -1:]
         direction = (cosines @ x.unsqueeze(-1)).squeeze(-1) / t
         square = (x * direction).sum(-1, keepdim=True) / t
-        half = c.unsqueeze(-1)
-        gradient = torch.cat([b + half * direction, half * (1 - square) / 2], -1)
-        side = -half * direction / t
-        top = torch.cat([half.unsqueeze(-1) * cosines / t.unsqueeze(-1), side.unsqueeze(-1)], -1)
-        return gradient, torch.cat([top, torch.cat([side, half * square / t], -1).unsqueeze(-2)], -2)
+        pull = c.unsqueeze(-1)
+        gradient = torch.cat([b + pull * direction, pull * (1 - square) / 2], -1)
+        side = -pull * direction / t
+        top = torch.cat([pull.unsqueeze(-1) * cosines / t.unsqueeze(-1), side.unsqueeze(-1)], -1)
+        return gradient, torch.cat([top, torch.cat([side, pull * square / t], -1).unsqueeze(-2)], -2)
 
     one = torch.ones_like(a[..., :1])
     rows = torch.cat([a * live, 0 * one], -1).unsqueeze(-2)
