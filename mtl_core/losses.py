@@ -13,8 +13,9 @@ from torch.nn import functional
 from mtl_core.funnel import Funnel
 from mtl_core.schema import Task
 
-#: The largest conditional probability that two end-to-end probabilities may imply; their ratio can exceed 1.
-LARGEST_RATIO = 1.0 - 1e-6
+#: Up to here the ratio q of two end-to-end probabilities, which can exceed 1, is taken as a probability. The logit of q
+#: magnifies rounding by 1 / (1 - q): closer to 1, float32 would show little else.
+LARGEST_RATIO = 0.99
 
 
 def task_losses(logits: Mapping[str, Tensor], labels_BK: Tensor, mask_BK: Tensor, tasks: Sequence[Task]) -> Tensor:
@@ -128,13 +129,14 @@ def mixed_logit(choice_B: Tensor, if_chosen_B: Tensor, otherwise_B: Tensor) -> T
 def conditional_logit(joint_B: Tensor, before_B: Tensor) -> Tensor:
     """The logit of p / p_before, from the logits of two end-to-end probabilities.
 
-    Nothing keeps such a ratio below 1: it is cut at 1 - 1e-6, a logit of 13.8.
+    Nothing keeps such a ratio below 1. From .99 on (a logit of 4.6) the logit grows with the ratio's logarithm: as a
+    probability it stays below 1, and rows keep the order of their ratios.
     """
     log_ratio = functional.logsigmoid(joint_B) - functional.logsigmoid(before_B)
-    log_ratio = log_ratio.clamp(max=math.log(LARGEST_RATIO))
-    near = torch.log(-torch.expm1(log_ratio.clamp(min=-math.log(2))))
-    far = torch.log1p(-torch.exp(log_ratio.clamp(max=-math.log(2))))
-    return log_ratio - torch.where(log_ratio < -math.log(2), far, near)
+    below = log_ratio.clamp(max=math.log(LARGEST_RATIO))
+    near = torch.log(-torch.expm1(below.clamp(min=-math.log(2))))
+    far = torch.log1p(-torch.exp(below.clamp(max=-math.log(2))))
+    return below - torch.where(below < -math.log(2), far, near) + (log_ratio - below)
 
 
 def symmetric_kl(a_B: Tensor, b_B: Tensor) -> Tensor:

@@ -24,9 +24,9 @@ class AITM(FunnelOptions):
     """Each step of a funnel hears, by attention, from the step before it, and pays where it is predicted likelier.
 
     Steps predict the end-to-end probability of getting that far, learned from all exposures; the logit reported for a
-    step is that of p_t / p_parent, its probability given the step before it, cut at 1 - 1e-6. The calibrator is a mean
-    over rows and steps, so neither the batch size nor the length of the funnel changes what `alpha` means. There is no
-    `kl_bound`: the steps predict the order directly already.
+    step is that of p_t / p_parent, its probability given the step before it (a ratio above .99 is squeezed below 1, in
+    order). The calibrator is a mean over rows and steps, so neither the batch size nor the length of the funnel changes
+    what `alpha` means. There is no `kl_bound`: the steps predict the order directly already.
     """
 
     card: ClassVar[Card] = Card(

@@ -22,8 +22,9 @@ class Division(FunnelOptions):
     """The ESMM paper's DIVISION: towers predict the click and click and conversion together; their ratio is the
     conversion rate.
 
-    Nothing keeps the ratio below 1: it is cut at 1 - 1e-6. The paper trains two networks apart, which is this head on
-    the single-task trunk. There is no `kl_bound`, since the order's probability has no second way of being computed.
+    Nothing keeps the ratio below 1; from .99 on it is squeezed below 1, in order. The paper trains two networks apart,
+    which is this head on the single-task trunk. There is no `kl_bound`, since the order's probability has no second way
+    of being computed.
     """
 
     card: ClassVar[Card] = Card(

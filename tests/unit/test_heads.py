@@ -206,15 +206,21 @@ def test_a_mixed_logit_is_that_of_the_mixture(a: float, b: float, c: float) -> N
 
 @given(wide, wide)
 def test_a_conditional_logit_is_that_of_the_ratio(joint: float, before: float) -> None:
-    """Finite everywhere, p / p_before where that is below 1, cut where it is not."""
+    """Finite everywhere, p / p_before where that is below 1, from .99 on log-linear."""
     found = conditional_logit(torch.tensor([joint]), torch.tensor([before])).item()
     assert math.isfinite(found)
     ratio = math.exp(float(np.logaddexp(0, -before)) - float(np.logaddexp(0, -joint)))
-    assert found <= 14
-    if ratio >= 1:
-        assert found > 13
-    elif 1e-6 < ratio < 0.99:
+    if ratio >= 0.99:
+        assert found == pytest.approx(z(0.99) + math.log(ratio / 0.99), rel=1e-4, abs=1e-4)
+    elif ratio > 1e-6:
         assert s(found) == pytest.approx(ratio, rel=1e-4)
+
+
+def test_ratios_above_1_keep_their_order() -> None:
+    """1.001, 1.5 and 3 are three different logits: no ties at the cut."""
+    before = torch.full((3,), z(0.2))
+    found = conditional_logit(torch.tensor([z(0.2 * r) for r in (1.001, 1.5, 3.0)]), before)
+    assert (found.diff() > 1e-4).all()
 
 
 def test_symmetric_kl_by_hand() -> None:
@@ -287,7 +293,7 @@ def test_every_funnel_head_knows_joint_probabilities(name: str, options: dict[st
     click = torch.sigmoid(out.logits["click"].double())
     for step in ("cart", "buy"):
         joint = torch.sigmoid(out.parts[joint_part(step)].double())
-        inside = out.logits[step] < 13  # a ratio that was not cut
+        inside = out.logits[step] < z(0.99)  # a ratio below 1
         assert inside.any()
         product = click * torch.sigmoid(out.logits[step].double())
         assert joint[inside].numpy() == pytest.approx(product[inside].numpy(), rel=2e-4)
@@ -637,10 +643,12 @@ def test_the_propensity_of_a_later_step_is_that_of_its_whole_way() -> None:
 
 
 def test_division_by_hand() -> None:
-    """pCTCVR .02 over pCTR .1 is a conversion rate of .2; .3 over .1 is cut below 1."""
+    """pCTCVR .02 over pCTR .1 is a conversion rate of .2; .3 over .1 is just below 1."""
     head = build("division", PAIR)
     logits, parts = head(torch.tensor([[z(0.1), z(0.1)], [z(0.02), z(0.3)]]), inputs(2))
-    assert torch.sigmoid(logits["buy"].double()).tolist() == pytest.approx([0.2, 1 - 1e-6], rel=1e-5)
+    assert torch.sigmoid(logits["buy"].double()).tolist() == pytest.approx(
+        [0.2, s(z(0.99) + math.log(3 / 0.99))], rel=1e-5
+    )
     assert torch.sigmoid(parts["joint buy"]).tolist() == pytest.approx([0.02, 0.3], rel=1e-5)
 
 

@@ -16,7 +16,7 @@ from mtl_core.schema import Task
 
 class EndToEndHead(EntireSpaceHead):
     """A step's number is the logit of its end-to-end probability; its `logits` entry is the conditional one,
-    p_t / p_parent, cut below 1.
+    p_t / p_parent.
     """
 
     def compose(self, z_JB: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
