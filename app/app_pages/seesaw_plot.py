@@ -22,8 +22,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     budget = next(b for b in budgets if b.key == chosen)
     tasks = list(analysis.keys(budget.records[0]).spec.schema.task_names)
     if len(tasks) > 2:
-        task_x = st.selectbox("Across", tasks, key="x", bind="query-params", width=200)
-        task_y = st.selectbox("Up", tasks, index=1, key="y", bind="query-params", width=200)
+        task_x = url_choice("Across", tasks, tasks[0], "x", width=200)
+        others = [task for task in tasks if task != task_x]  # a task against itself is a line
+        task_y = url_choice("Up", others, others[0], "y", width=200)
     else:
         task_x, task_y = tasks[0], tasks[-1]
 draw(budget, task_x, task_y, key="seesaw")
