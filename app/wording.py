@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from app.analysis import data_title, metric_name
+from app.charts.architecture import NONE
 from app.charts.seesaw import SeesawGroup
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core.comparison import Interval, gain
 from mtl_core.events import GateSummary
 from mtl_core.registry import title
-from mtl_core.trunks.wiring import Wiring, gate_key
+from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
 MINUS = "\u2212"
 
@@ -117,23 +118,31 @@ def scores(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
 
 
 def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
-    """Who draws on what: shares of shared experts where some are private, else how far apart the tasks' mixes are."""
+    """Who draws on what, in the words of the last level's kind of gates."""
     number, level = len(wiring.levels), wiring.levels[-1]
     own = [g for g in level.gates if g.owner is not None]
     if not gates:
         return "No gate weights yet: the lines show who may be mixed with whom."
     if not own:
         return "All tasks receive the same mix, so the gate cannot tell them apart."
-    means = [gates[gate_key(number, g.name)].mean for g in own]
-    private = any(e.owner is not None for e in level.experts)
+    if any(g.kind == "mix" for g in own):
+        return _constants_sentence(wiring, tasks, gates)
     if all(len(g.sees) == 1 for g in own):
-        if private:
-            return "Every task has a network of its own and hears no other: nothing is shared."
-        return "There is one expert, which all tasks share: the gates have nothing to choose."
+        return _no_choice_sentence(wiring, tasks)
+    means = [gates[gate_key(number, g.name)].mean for g in own]
+    if own[0].kind == "select":
+        return _selection_sentence(level, tasks, own, means)
+    return _softmax_sentence(level, tasks, own, means)
+
+
+def _softmax_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], means: Sequence[list[float]]) -> str:
+    """Shares of shared experts where some are private, else how far apart the tasks' mixes are."""
+    if any(level.experts[e].owner not in (None, g.owner) for g in own for e in g.sees):
+        return _everyone_sentence(level, tasks, own, means)
     # Of the two tasks that are furthest apart: the sentence speaks of all of them.
     pairs = itertools.combinations(means, 2)
     distance = max((sum(abs(a - b) for a, b in zip(*pair, strict=True)) / 2 for pair in pairs), default=0.0)
-    if private:
+    if any(e.owner is not None for e in level.experts):
         shared = [sum(m for m, e in zip(mean, level.experts, strict=True) if e.owner is None) for mean in means]
         parts = [f"{tasks[g.owner or 0]} {share:.0%}" for g, share in zip(own, shared, strict=True)]
         return (
@@ -143,6 +152,77 @@ def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSu
     names = join([tasks[g.owner or 0] for g in own])
     text = f"{names} mix the same experts {alike}"
     return f"{text} (distance {distance:.2f} on a scale from 0 to 1)." if len(own) == 2 else f"{text}."
+
+
+def _no_choice_sentence(wiring: Wiring, tasks: Sequence[str]) -> str:
+    """Every gate sees one expert: what is shared is in the wiring alone."""
+    level = wiring.levels[-1]
+    common = set.intersection(*(set(read) for read in wiring.outputs))
+    if any(len(read) > 1 for read in wiring.outputs):
+        owner = level.gates[min(common)].owner
+        if owner is None:
+            return "Every tower reads the shared network beside its task's own: there is no gate that has to choose."
+        lead = tasks[owner]
+        return (
+            f"Every tower reads the network of {lead}, the others' beside their own: knowledge flows from {lead} only."
+        )
+    if level.tied:
+        return "Every task has a network of its own; a penalty pulls their weights towards each other."
+    if any(e.owner is not None for e in level.experts):
+        return "Every task has a network of its own and hears no other: nothing is shared."
+    return "There is one expert, which all tasks share: the gates have nothing to choose."
+
+
+def _everyone_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], means: Sequence[list[float]]) -> str:
+    """Tasks that may listen to each other's experts: how much each takes from its own, shared ones and others'."""
+    parts = []
+    for gate, mean in zip(own, means, strict=True):
+        shares = dict.fromkeys(("its own experts", "shared ones", "other tasks'"), 0.0)
+        for weight, expert in zip(mean, level.experts, strict=True):
+            whose = {gate.owner: "its own experts", None: "shared ones"}.get(expert.owner, "other tasks'")
+            shares[whose] += weight
+        if all(expert.owner is not None for expert in level.experts):
+            del shares["shared ones"]
+        parts.append(f"{tasks[gate.owner or 0]} takes {join([f'{v:.0%} from {k}' for k, v in shares.items()])}")
+    text = "; ".join(parts) + "."
+    return text + " A task's own experts also reach it past the gate." if any(g.native for g in own) else text
+
+
+def _selection_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], means: Sequence[list[float]]) -> str:
+    """How many experts each task uses, and how many serve all."""
+    used = [{e for e in g.sees if mean[e] >= NONE} for g, mean in zip(own, means, strict=True)]
+    parts = [f"{tasks[g.owner or 0]} uses {len(some)}" for g, some in zip(own, used, strict=True)]
+    text = f"Of {len(level.experts)} experts {join(parts)}"
+    return f"{text}; {len(set.intersection(*used))} serve all tasks." if len(own) > 1 else f"{text}."
+
+
+def _constants_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
+    """Weights that need not sum to 1: what a task keeps of its own, and what it takes from others."""
+    mixing = [
+        (number, level)
+        for number, level in enumerate(wiring.levels, start=1)
+        if any(level.experts[e].owner != g.owner for g in level.gates for e in g.sees)
+    ]
+    number, level = mixing[-1] if mixing else (len(wiring.levels), wiring.levels[-1])
+    kept, taken = dict.fromkeys(range(len(tasks)), 0.0), dict.fromkeys(range(len(tasks)), 0.0)
+    for gate in level.gates:
+        parts = sum(other.owner == gate.owner for other in level.gates)
+        for weight, expert in zip(gates[gate_key(number, gate.name)].mean, level.experts, strict=True):
+            whose = kept if expert.owner == gate.owner else taken
+            whose[gate.owner or 0] += weight / parts
+    if not mixing:
+        said = [f"those of {name} by {kept[k]:.2f}" for k, name in enumerate(tasks)]
+        return f"On average the units of the last layer are scaled: {join(said)}."
+    said = [
+        f"{name} keeps {_number(kept[k])} of its own and takes {_number(taken[k])} from others"
+        for k, name in enumerate(tasks)
+    ]
+    return "; ".join(said) + "."
+
+
+def _number(value: float) -> str:
+    """Two decimals, with a real minus sign."""
+    return f"{value:z.2f}".replace("-", MINUS)
 
 
 def verdict(group: SeesawGroup, task_x: str, task_y: str) -> str:

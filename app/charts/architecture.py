@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -11,9 +12,9 @@ import altair as alt
 import pandas as pd
 
 from app.charts.drawing import Drawing, template
-from app.charts.order import drawing_order
+from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, pale, task_colours
-from mtl_core.trunks.wiring import Wiring, gate_key
+from mtl_core.trunks.wiring import Gate, Wiring, gate_key
 
 WIDEST = 13.0
 CURVE_POINTS = 16
@@ -21,6 +22,8 @@ CURVE_POINTS = 16
 INK = "#1B1E23"
 #: Letters that fit on a line of a box.
 LINE_LETTERS = 10
+#: A selected weight below this is none.
+NONE = 0.005
 
 
 def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None = None) -> Drawing:
@@ -30,7 +33,7 @@ def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Seq
         wiring: the levels, experts and gates.
         tasks: task names in order.
         weights: gate key ("level 1 / A") -> mean weight per expert of its level. None: nothing trained yet, every
-            visible expert counts alike.
+            visible expert counts alike. A negative weight is drawn dashed, one that was left out is barely there.
     """
     nodes, links = layout(wiring, tasks, weights)
     tallest = max(len(level.experts) for level in wiring.levels)
@@ -45,9 +48,10 @@ def _template(columns: int, height: int) -> dict[str, Any]:
     # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
     stroke = alt.Color("colour:N", scale=None)
     tooltip = [alt.Tooltip("about:N", title="what")]
-    links_layer = (
+    links_layers = [
         alt.Chart(alt.NamedData("links"))
-        .mark_line(strokeCap="round")
+        .transform_filter(alt.datum.dashed == dashed)
+        .mark_line(strokeCap="butt" if dashed else "round", **({"strokeDash": [5, 4]} if dashed else {}))
         .encode(
             x,
             y,
@@ -58,7 +62,8 @@ def _template(columns: int, height: int) -> dict[str, Any]:
             opacity=alt.Opacity("opacity:Q", scale=None),
             tooltip=tooltip,
         )
-    )
+        for dashed in (False, True)
+    ]
     boxes = (
         alt.Chart(alt.NamedData("nodes"))
         .transform_filter(alt.datum.shape != "gate")
@@ -90,7 +95,7 @@ def _template(columns: int, height: int) -> dict[str, Any]:
         # Vega centres the first line of a text; the others hang below it.
         for lines, size in ((1, 13), (2, 11), (3, 10))
     ]
-    return template(alt.layer(links_layer, boxes, gates, *texts).properties(height=height))
+    return template(alt.layer(*links_layers, boxes, gates, *texts).properties(height=height))
 
 
 def layout(
@@ -109,7 +114,13 @@ def layout(
         )
 
     def link(
-        a: tuple[float, float], b: tuple[float, float], width: float, colour: str, opacity: float, about: str
+        a: tuple[float, float],
+        b: tuple[float, float],
+        width: float,
+        colour: str,
+        opacity: float,
+        about: str,
+        dashed: bool = False,
     ) -> None:
         name = len(links) // CURVE_POINTS
         for i in range(CURVE_POINTS):
@@ -117,11 +128,12 @@ def layout(
             ease = (1 - math.cos(math.pi * t)) / 2  # leaves and arrives level, like a drawn wire
             links.append(
                 {"x": a[0] + (b[0] - a[0]) * t, "y": a[1] + (b[1] - a[1]) * ease, "link": name, "t": i}
-                | {"width": width, "colour": colour, "opacity": opacity, "about": about}
+                | {"width": width, "colour": colour, "opacity": opacity, "about": about, "dashed": dashed}
             )
 
     box(0, 0.5, 0.28, 0.2, "features", LINE, 0.25, "the encoder's output, read by every expert of level 1", INK)
-    streams: dict[int, tuple[float, float]] = {}
+    #: Per level where the gates' mixes leave it; level 0, the encoder, has one place for all its streams.
+    streams: list[dict[int, tuple[float, float]]] = [{}]
     for number, level in enumerate(wiring.levels, start=1):
         x_expert, x_gate = 2 * number - 1.0, 2 * number - 0.0
         rank = {e: place for place, e in enumerate(drawing_order(level))}
@@ -140,31 +152,61 @@ def layout(
                 f"expert {expert.name}: {whose}",
                 INK,
             )
-            start = streams.get(expert.source, (0.28, 0.5))
-            link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, f"what expert {expert.name} reads")
+            below = streams[-1 if expert.level is None else expert.level]
+            for read in (expert.source, *expert.also):
+                start = below.get(read, (0.28, 0.5))
+                link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, f"what expert {expert.name} reads")
+        if level.tied:
+            order = drawing_order(level)
+            for a, b in itertools.pairwise(order):
+                names = f"{level.experts[a].name} and {level.experts[b].name}"
+                ends = (x_expert, spots[a]), (x_expert, spots[b])
+                link(*ends, 3.0, LINE, 1.0, f"a penalty pulls the weights of {names} together", dashed=True)
         gate_spots = _spread_gates([g.owner for g in level.gates], len(tasks))
-        streams = {}
+        mixes: dict[int, tuple[float, float]] = {}
         for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
             colour = expert_colour(gate.owner)
             mean = (weights or {}).get(gate_key(number, gate.name))
             for e in gate.sees:
-                share = mean[e] if mean is not None else 1 / len(gate.sees)
-                about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"
-                if mean is None:
-                    about = f"{gate.name} may mix {level.experts[e].name}"
-                link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), max(0.6, WIDEST * share), colour, 0.75, about)
+                share = mean[e] if mean is not None else untrained(gate, e)
+                about = _about(gate, level.experts[e].name, share, mean is not None)
+                width = max(0.6, WIDEST * min(abs(share), 1.0))
+                opacity = 0.15 if gate.kind == "select" and share < NONE else 0.75
+                link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), width, colour, opacity, about, share < 0)
+            for e in gate.native:
+                start, end = (x_expert + 0.3, spots[e] + 0.025), (x_gate - 0.05, y + 0.03)
+                about = f"{level.experts[e].name} also reaches {gate.name} past the gate"
+                link(start, end, 2.0, colour, 0.9, about, dashed=True)
             nodes.append(
                 {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
                 | {"fill": "#FFFFFF", "about": f"gate of {gate.name}", "shape": "gate", "ink": colour, "lines": 0}
             )
-            streams[g] = (x_gate + 0.06, y)
+            mixes[g] = (x_gate + 0.06, y)
+        streams.append(mixes)
     x_tower = 2 * len(wiring.levels) + 1.0
     for k, name in enumerate(tasks):
         y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
         for read in wiring.outputs[k]:
-            link(streams[read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
+            link(streams[-1][read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
         box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, f"tower of {name}", colours[name])
     return pd.DataFrame(nodes), pd.DataFrame(links)
+
+
+def untrained(gate: Gate, expert: int) -> float:
+    """The weight that a gate gives an expert as far as is known without training: all alike, unless it is fixed."""
+    if gate.fixed:
+        return gate.fixed[gate.sees.index(expert)]
+    return 1 / len(gate.sees)
+
+
+def _about(gate: Gate, expert: str, share: float, trained: bool) -> str:
+    if not trained:
+        return f"{gate.name} may mix {expert}"
+    if gate.kind == "softmax":
+        return f"{gate.name} takes {share:.0%} from {expert}"
+    if gate.kind == "select" and share < NONE:
+        return f"{gate.name} leaves out {expert}"
+    return f"{gate.name} weighs {expert} by {share:.2f}"
 
 
 def wrapped(name: str) -> str:
@@ -184,9 +226,15 @@ def _spread(count: int) -> list[float]:
 
 
 def _spread_gates(owners: Sequence[int | None], tasks: int) -> list[float]:
-    """Tasks from top to bottom, a shared gate in the middle (between the tasks of an even number)."""
+    """Tasks from top to bottom, a shared gate in the middle (between the tasks of an even number).
+
+    Where an owner has several gates, all are spread evenly.
+    """
     spots = _spread(tasks)
     if len(owners) == 1:
         return [0.5]
+    if len(set(owners)) < len(owners):
+        place = dict(zip(by_owner(owners), _spread(len(owners)), strict=True))
+        return [place[g] for g in range(len(owners))]
     shared = 0.5 if tasks % 2 == 0 else 0.5 - 0.5 / tasks
     return [shared if owner is None else spots[owner] for owner in owners]

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from app.charts.architecture import untrained
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, expert_colour, pale, tint
@@ -22,13 +23,20 @@ HALF_WIDTH = 0.4
 
 
 def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
-    """Mean gate weights of the last level as one bar of length 1 per gate, cut into experts."""
-    return Drawing(_bars_template(len(wiring.levels[-1].gates)), {"bars": bar_rows(wiring, gates)})
+    """Mean gate weights of the last level as one bar per gate, cut into experts.
+
+    A softmax's bar has length 1. Weights of other kinds need not sum to 1; negative ones go to the left of 0.
+    """
+    last = wiring.levels[-1].gates
+    bounded = all(gate.kind == "softmax" for gate in last)
+    return Drawing(_bars_template(len(last), bounded), {"bars": bar_rows(wiring, gates)})
 
 
 @lru_cache(maxsize=16)
-def _bars_template(count: int) -> dict[str, Any]:
-    x = alt.X("start:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title=None, format="%", tickCount=5, grid=False))
+def _bars_template(count: int, bounded: bool) -> dict[str, Any]:
+    scale = alt.Scale(domain=[0, 1]) if bounded else alt.Scale(zero=True)
+    style, shown = ("%", ".0%") if bounded else (".1f", ".2f")
+    x = alt.X("start:Q", scale=scale, axis=alt.Axis(title=None, format=style, tickCount=5, grid=False))
     y = alt.Y(
         "gate:N", sort=None, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=130)
     )
@@ -48,7 +56,7 @@ def _bars_template(count: int) -> dict[str, Any]:
         alt.Chart(alt.NamedData("bars"))
         .transform_filter(alt.datum.mean > 0.07)
         .transform_calculate(
-            text="datum.expert + ' ' + format(datum.mean, '.0%')", middle="(datum.start + datum.end) / 2"
+            text=f"datum.expert + ' ' + format(datum.mean, '{shown}')", middle="(datum.start + datum.end) / 2"
         )
         .mark_text(fontSize=12)
         .encode(alt.X("middle:Q"), y, text="text:N", tooltip=tooltip)
@@ -62,17 +70,18 @@ def bar_rows(wiring: Wiring, gates: Mapping[str, GateSummary]) -> pd.DataFrame:
     rows = []
     for gate in level.gates:
         summary = gates.get(gate_key(number, gate.name))
-        start = 0.0
+        right, left = 0.0, 0.0
         for place, e in enumerate(e for e in drawing_order(level) if e in gate.sees):
-            mean = summary.mean[e] if summary else 1 / len(gate.sees)
+            mean = summary.mean[e] if summary else untrained(gate, e)
             expert = level.experts[e]
             # Neighbouring shared experts alternate in strength, so that the cut between them can be seen.
+            start = left if mean < 0 else right
             strength = 0.5 if expert.owner is not None else (0.75 if place % 2 else 0.5)
             rows.append(
                 {"gate": gate.name, "expert": expert.name, "mean": mean, "start": start, "end": start + mean}
                 | {"colour": pale(expert_colour(expert.owner), strength)}
             )
-            start += mean
+            right, left = (right, left + mean) if mean < 0 else (right + mean, left)
     return pd.DataFrame(rows)
 
 
@@ -80,7 +89,7 @@ def gate_distributions(wiring: Wiring, gates: Mapping[str, GateSummary], level: 
     """How each gate's weight on each expert is spread over the probe rows: one row of violins per gate, scale 0..1.
 
     An expert that the gate may not see is written "not visible". The scale is fixed, so that two figures side by side
-    compare at a glance.
+    compare at a glance; only weights beyond it, as constants may be, make it longer.
     """
     number = level or len(wiring.levels)
     chosen = wiring.levels[number - 1]
@@ -94,7 +103,10 @@ def gate_distributions(wiring: Wiring, gates: Mapping[str, GateSummary], level: 
     ticks = {"tickvals": list(range(len(order))), "ticktext": [chosen.experts[e].name for e in order]}
     figure.update_xaxes(range=[-0.6, len(chosen.experts) - 0.4], showgrid=False, zeroline=False, showticklabels=False)
     figure.update_xaxes(row=last, col=1, showticklabels=True, **ticks)
-    figure.update_yaxes(range=[-0.02, 1.02], tickvals=[0, 0.5, 1], zeroline=False)
+    ends = [(s.low, s.high) for gate in chosen.gates if (s := gates.get(gate_key(number, gate.name)))]
+    low, high = min([0.0, *(low for low, _ in ends)]), max([1.0, *(high for _, high in ends)])
+    marks = [0, 0.5, 1] if (low, high) == (0, 1) else sorted({0.0, 1.0, round(low, 1), round(high, 1)})
+    figure.update_yaxes(range=[low - 0.02, high + 0.02], tickvals=marks, zeroline=low < 0)
     figure.update_layout(
         height=70 + 170 * last, margin={"l": 10, "r": 10, "t": 10, "b": 10}, showlegend=False, hovermode="closest"
     )
@@ -116,7 +128,7 @@ def _distribution_row(figure: go.Figure, row: int, level: Level, gate: Gate, sum
             continue
         counts, mean = summary.histogram[e], summary.mean[e]
         peak, bins = max(counts), len(counts)
-        heights = [(i + 0.5) / bins for i in range(bins)]
+        heights = [summary.low + (i + 0.5) / bins * (summary.high - summary.low) for i in range(bins)]
         # Only the bins that hold rows, one empty bin kept at each end so that the outline closes.
         first = max(min(i for i, c in enumerate(counts) if c) - 1, 0)
         last = min(max(i for i, c in enumerate(counts) if c) + 2, bins)
@@ -177,19 +189,25 @@ def gate_heatmap(wiring: Wiring, epochs: Sequence[tuple[int, Mapping[str, GateSu
                 values.append([gates[gate_key(number, gate.name)].mean[e] for _, gates in epochs])
             cuts.append(len(labels))
     numbers = [epoch for epoch, _ in epochs]
+    low, high = min(map(min, values), default=0.0), max(map(max, values), default=1.0)
+    ends = min(0.0, round(low, 1)), max(1.0, round(high, 1))
     figure = go.Figure(
         go.Heatmap(
             x=numbers,
             y=list(range(len(labels))),
             z=values,
-            zmin=0,
-            zmax=1,
+            zmin=ends[0],
+            zmax=ends[1],
             colorscale="Cividis",
             xgap=1,
             ygap=1,
             customdata=[[label] * len(numbers) for label in labels],
             hovertemplate="%{customdata}<br>epoch %{x}: %{z:.3f}<extra></extra>",
-            colorbar={"title": {"text": "mean weight", "side": "right"}, "thickness": 12, "tickvals": [0, 0.5, 1]},
+            colorbar={
+                "title": {"text": "mean weight", "side": "right"},
+                "thickness": 12,
+                "tickvals": sorted({*ends, 0, 0.5, 1}),
+            },
         )
     )
     for cut in cuts[:-1]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mtl_core.trunks.wiring import Level
 
 
 def drawing_order(level: Level) -> list[int]:
     """Private experts of the first half of the tasks, then shared ones, then the rest: each near its own gate."""
-    everyone = [gate.owner for gate in level.gates] + [expert.owner for expert in level.experts]
-    owners = sorted({owner for owner in everyone if owner is not None})
-    half = (len(owners) + 1) // 2
-    places: dict[int | None, int] = {owner: i if i < half else i + 1 for i, owner in enumerate(owners)}
-    return sorted(range(len(level.experts)), key=lambda e: places.get(level.experts[e].owner, half))
+    return by_owner([expert.owner for expert in level.experts], [gate.owner for gate in level.gates])
+
+
+def by_owner(owners: Sequence[int | None], others: Sequence[int | None] = ()) -> list[int]:
+    """Places of `owners` in drawing order; `others` are drawn in the next column, and count where tasks are halved."""
+    tasks = sorted({owner for owner in (*owners, *others) if owner is not None})
+    half = (len(tasks) + 1) // 2
+    places: dict[int | None, int] = {owner: i if i < half else i + 1 for i, owner in enumerate(tasks)}
+    return sorted(range(len(owners)), key=lambda e: places.get(owners[e], half))

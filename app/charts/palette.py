@@ -15,18 +15,40 @@ LINE = "#B9BEC5"
 FAMILY_SHAPES = {
     "single_task": "cross-thin",
     "shared_bottom": "square",
+    "soft_sharing": "square-open",
+    "cross_stitch": "x-open",
+    "sluice": "x",
+    "asymmetric": "pentagon-open",
+    "customized": "pentagon",
     "omoe": "circle-open",
     "mmoe": "circle",
+    "ml_mmoe": "circle-dot",
     "cgc": "triangle-up-open",
     "ple": "triangle-up",
+    "adatt": "star-open",
+    "stem": "star",
+    "snr": "hexagon-open",
+    "dselect_k": "hexagon",
+    "pepnet": "hourglass",
 }
 #: trunk -> colour, for charts on which no task has a hue: the Okabe-Ito colours that two tasks leave free.
 FAMILY_COLOURS = {
     "shared_bottom": "#56B4E9",
+    "soft_sharing": "#56B4E9",
+    "cross_stitch": "#E69F00",
+    "sluice": "#E69F00",
+    "asymmetric": "#56B4E9",
+    "customized": "#56B4E9",
     "omoe": "#CC79A7",
     "mmoe": "#CC79A7",
+    "ml_mmoe": "#CC79A7",
     "cgc": "#009E73",
     "ple": "#009E73",
+    "adatt": "#009E73",
+    "stem": "#009E73",
+    "snr": "#CC79A7",
+    "dselect_k": "#CC79A7",
+    "pepnet": "#E69F00",
 }
 
 

@@ -41,9 +41,14 @@ TASKS = ("income", "never_married", "C")
 BINS = 20
 
 
+def streams_of(part: TrunkOptions, tasks: int) -> int:
+    """Streams that an encoder with shared embeddings gives this trunk."""
+    return {None: 1, "shared": 1, "per_task": tasks, "both": tasks + 1}[part.embeddings]
+
+
 def wiring(trunk: str, tasks: int = 2, **options: Any) -> Wiring:
     part = cast(TrunkOptions, registry.get("trunk", trunk).model_validate(options))
-    return part.wire(TASKS[:tasks], tasks if part.separate_embeddings else 1)
+    return part.wire(TASKS[:tasks], streams_of(part, tasks))
 
 
 def variants() -> list[Any]:
@@ -52,29 +57,37 @@ def variants() -> list[Any]:
     for trunk in registry.names("trunk"):
         fields = registry.get("trunk", trunk).model_fields
         for tasks in (1, 2, 3):
-            for experts in range(1, 10) if fields.keys() & {"experts", "shared_experts"} else [0]:
+            for experts in (1, 2, 5, 9) if fields.keys() & {"experts", "shared_experts"} else [0]:
                 options: dict[str, Any] = {}
                 if "experts" in fields:
                     options = {"experts": experts}
                 elif "shared_experts" in fields:
-                    options = {"shared_experts": experts, "task_experts": experts % 3}
+                    options = {"shared_experts": experts, "task_experts": 1 if trunk == "stem" else experts % 3}
                 cases.append(pytest.param(trunk, tasks, options, id=f"{trunk}-{tasks}-{experts}"))
     return cases
 
 
 def summaries(wired: Wiring, seed: int = 0, rows: int = 200) -> dict[str, GateSummary]:
-    """What a worker would say of these gates: weights of visible experts sum to 1, others have none."""
+    """What a worker would say of these gates: weights of visible experts as their kind has them, others have none."""
     rng = np.random.default_rng(seed)
     result = {}
     for number, level in enumerate(wired.levels, start=1):
         for gate in level.gates:
             weights = np.zeros((rows, len(level.experts)))
             logits = np.exp(2 * rng.standard_normal((rows, len(gate.sees))))
-            weights[:, list(gate.sees)] = logits / logits.sum(1, keepdims=True)
+            seen = {
+                "softmax": logits / logits.sum(1, keepdims=True),
+                "mix": 0.5 + rng.standard_normal((rows, len(gate.sees))),
+                "select": np.clip(0.5 + rng.standard_normal((rows, len(gate.sees))), 0, 1),
+            }
+            weights[:, list(gate.sees)] = seen[gate.kind]
+            low, high = min(0.0, float(weights.min())), max(1.0, float(weights.max()))
             result[gate_key(number, gate.name)] = GateSummary(
                 mean=weights.mean(0).tolist(),
-                histogram=[np.histogram(column, BINS, (0, 1))[0].tolist() for column in weights.T],
-                entropy=0.5,
+                histogram=[np.histogram(column, BINS, (low, high))[0].tolist() for column in weights.T],
+                entropy=0.5 if gate.kind == "softmax" else None,
+                low=low,
+                high=high,
             )
     return result
 
@@ -111,9 +124,11 @@ def test_every_trunk_is_drawn(trunk: str, tasks: int, options: dict[str, Any]) -
     # No two experts, gates or towers of a column on the same spot.
     assert not nodes.duplicated(["x", "y"]).any()
     visible = sum(len(gate.sees) for level in wired.levels for gate in level.gates)
-    experts = sum(len(level.experts) for level in wired.levels)
-    # One link per visible pair, one into each expert, one into each tower.
-    assert links["link"].nunique() == visible + experts + tasks
+    native = sum(len(gate.native) for level in wired.levels for gate in level.gates)
+    tied = sum(len(level.experts) - 1 for level in wired.levels if level.tied)
+    reads = sum(1 + len(expert.also) for level in wired.levels for expert in level.experts)
+    # One link per visible pair, one per stream into each expert, one per mix into each tower.
+    assert links["link"].nunique() == visible + native + tied + reads + sum(map(len, wired.outputs))
 
 
 def test_charts_load_no_streamlit_and_no_torch() -> None:
@@ -167,6 +182,8 @@ def test_no_family_borrows_the_hue_of_the_first_two_tasks() -> None:
     assert {family_shape("mmoe").split("-")[0], family_shape("omoe").split("-")[0]} == {"circle"}
     assert {family_shape("ple").split("-")[0], family_shape("cgc").split("-")[0]} == {"triangle"}
     assert family_shape("a trunk of tomorrow") not in FAMILY_SHAPES.values()
+    shapes = [family_shape(trunk) for trunk in registry.names("trunk")]
+    assert len(set(shapes)) == len(shapes)
 
 
 def test_tints() -> None:
@@ -208,6 +225,70 @@ def test_weights_change_the_rows_of_the_architecture_and_nothing_else() -> None:
     assert one.template == two.template == architecture(wired, TASKS[:2]).template
     assert not one.data["links"].equals(two.data["links"])
     assert one.data["nodes"].equals(two.data["nodes"])
+
+
+def gate_links(wired: Wiring, gates: dict[str, GateSummary]) -> pd.DataFrame:
+    """The links into gates, one row each."""
+    _, links = layout(wired, TASKS[:2], means(gates))
+    return links[links["about"].str.contains(" weighs | leaves out ")].groupby("link").first()
+
+
+def with_means(gates: dict[str, GateSummary], **named: list[float]) -> dict[str, GateSummary]:
+    """The same summaries with the means of some gates of level 1 replaced."""
+    new = {
+        gate_key(1, name): gates[gate_key(1, name)].model_copy(update={"mean": mean}) for name, mean in named.items()
+    }
+    return {**gates, **new}
+
+
+def test_negative_constants_are_dashed_and_as_wide_as_they_are_large() -> None:
+    wired = wiring("cross_stitch", layers=[4])
+    gates = with_means(summaries(wired), income=[0.9, -0.3], never_married=[0.0, 1.7])
+    links = gate_links(wired, gates).set_index("about")
+    negative = links.loc["income weighs never_married 1 by -0.30"]
+    positive = links.loc["income weighs income 1 by 0.90"]
+    assert negative["dashed"]
+    assert not positive["dashed"]
+    assert positive["width"] == pytest.approx(3 * negative["width"])
+    assert links["width"].max() <= 13  # however large a constant becomes
+
+
+def test_a_connection_that_was_left_out_is_barely_there() -> None:
+    wired = wiring("dselect_k", experts=2)
+    gates = with_means(summaries(wired), income=[1.0, 0.0], never_married=[0.4, 0.6])
+    links = gate_links(wired, gates).set_index("about")
+    out = links.loc["income leaves out S2"]
+    assert out["opacity"] < 0.2 < links.drop("income leaves out S2")["opacity"].min()
+
+
+def test_fixed_weights_are_drawn_before_training() -> None:
+    _, links = layout(wiring("asymmetric", fuse="average"), TASKS[:2], None)
+    widths = links[links["about"].str.contains("may mix")].groupby("about")["width"].first()
+    assert widths["never_married may mix income 1"] == pytest.approx(widths["income may mix income 1"] / 2)
+
+
+def test_native_experts_ties_and_joined_mixes_have_links_of_their_own() -> None:
+    def abouts(trunk: str, **options: Any) -> pd.Series:
+        _, links = layout(wiring(trunk, **options), TASKS[:2], None)
+        return links.groupby("link").first()["about"]
+
+    past = abouts("adatt", levels=1, task_experts=2, shared_experts=1)
+    assert past.str.contains("also reaches income past the gate").sum() == 2
+    assert abouts("soft_sharing").str.contains("a penalty pulls the weights of").sum() == 1
+    for name in TASKS[:2]:
+        assert (abouts("customized") == f"what the tower of {name} reads").sum() == 2
+    # The parts of a layer are read side by side, and each task's layers wherever they are.
+    sluice = abouts("sluice")
+    assert (sluice == "what expert income 1 reads").sum() == 1 + 2
+    assert (sluice == "what expert income layer 1 reads").sum() == 2
+
+
+@pytest.mark.parametrize("trunk", ["ml_mmoe", "sluice"])
+def test_several_gates_of_one_owner_have_places_of_their_own(trunk: str) -> None:
+    nodes, _ = layout(wiring(trunk, 3), TASKS, None)
+    gates = nodes[nodes["shape"] == "gate"]
+    for _, column in gates.groupby("x"):
+        assert column["y"].is_unique
 
 
 @pytest.mark.parametrize("trunk", ["cgc", "ple"])
@@ -291,6 +372,38 @@ def test_the_pieces_of_a_bar_make_up_its_length() -> None:
     (bars_layer, names) = layers(gate_bars(wired, summaries(wired)))
     assert bars_layer["encoding"]["x"]["scale"]["domain"] == [0, 1]
     assert names["mark"]["type"] == "text"
+
+
+def test_constants_that_are_negative_go_to_the_left_of_zero() -> None:
+    wired = wiring("cross_stitch", 3, layers=[4])
+    gates = {name: summary.model_copy(update={"mean": [0.9, -0.2, 0.4]}) for name, summary in summaries(wired).items()}
+    bars = bar_rows(wired, gates)
+    for _, pieces in bars.groupby("gate"):
+        ends = {row.mean: (row.start, row.end) for row in pieces.itertuples()}
+        assert ends[-0.2] == pytest.approx((0.0, -0.2))
+        right = sorted(end for mean, end in ends.items() if mean > 0)
+        assert right[0][0] == 0
+        assert right[1] == pytest.approx((right[0][1], 1.3))
+    # Where weights need not sum to 1, the scale follows them.
+    (bars_layer, _) = layers(gate_bars(wired, gates))
+    assert "domain" not in bars_layer["encoding"]["x"]["scale"]
+
+
+def test_distributions_and_heat_maps_reach_as_far_as_constants_do() -> None:
+    wired = wiring("cross_stitch", layers=[4])
+    gates = summaries(wired)
+    low, high = min(s.low for s in gates.values()), max(s.high for s in gates.values())
+    assert low < 0
+    assert high > 1
+    figure = gate_distributions(wired, gates)
+    for axis in y_axes(figure):
+        assert axis["range"] == pytest.approx([low - 0.02, high + 0.02])
+    for trace in as_json(figure)["data"]:
+        if trace.get("fill") == "toself":
+            assert low <= min(trace["y"]) < max(trace["y"]) <= high
+    gates = {name: s.model_copy(update={"mean": [1.4, -0.6]}) for name, s in gates.items()}
+    (heat,) = as_json(gate_heatmap(wired, [(1, gates)]))["data"]
+    assert (heat["zmin"], heat["zmax"]) == (-0.6, 1.4)
 
 
 def test_the_heat_map_has_a_column_per_epoch_and_the_full_scale() -> None:

@@ -126,7 +126,8 @@ def test_the_sentence_under_the_curves_follows_the_numbers(history: History) -> 
 
 def wiring(trunk: str, tasks: int = 2, **options: Any) -> Wiring:
     part = cast(TrunkOptions, registry.get("trunk", trunk).model_validate(options))
-    return part.wire(TASKS[:tasks], tasks if part.separate_embeddings else 1)
+    streams = {None: 1, "shared": 1, "per_task": tasks, "both": tasks + 1}[part.embeddings]
+    return part.wire(TASKS[:tasks], streams)
 
 
 def said(wired: Wiring, *means: list[float], tasks: int = 2) -> str:
@@ -178,6 +179,53 @@ def test_sentences_where_a_gate_has_nothing_to_choose() -> None:
         assert "share" in text
         assert "nothing is shared" not in text
     assert "yet" in wording.gates_sentence(wiring("mmoe"), TASKS[:2], {})
+
+
+def test_what_is_shared_without_any_gate_that_chooses() -> None:
+    assert "pulls their weights" in said(wiring("soft_sharing"), [1.0, 0.0], [0.0, 1.0])
+    beside = said(wiring("customized"), [1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0])
+    assert "shared network beside its task's own" in beside
+    one_way = said(wiring("asymmetric", lead=1), [1.0, 0.0], [0.0, 1.0])
+    assert "the network of B" in one_way
+
+
+def test_tasks_that_may_listen_to_each_other() -> None:
+    stem = wiring("stem", shared_experts=1, task_experts=1)  # A1, B1, S1
+    text = said(stem, [0.5, 0.2, 0.3], [0.1, 0.9, 0.0])
+    assert "A takes 50% from its own experts, 30% from shared ones and 20% from other tasks'" in text
+    assert "B takes 90% from its own experts, 0% from shared ones and 10% from other tasks'" in text
+    adatt = wiring("adatt", levels=1, shared_experts=0, task_experts=1)
+    text = said(adatt, [0.6, 0.4], [0.2, 0.8])
+    assert "A takes 60% from its own experts and 40% from other tasks'" in text
+    assert "shared" not in text
+    assert "past the gate" in text
+    assert "past the gate" not in said(wiring("adatt", levels=1, native=False), *[[0.2] * 5] * 2)
+
+
+def test_constants_and_selections_have_words_of_their_own() -> None:
+    text = said(wiring("cross_stitch", layers=[4]), [0.9, -0.25], [0.1, 1.2])
+    assert text.startswith(
+        "A keeps 0.90 of its own and takes \u22120.25 from others; B keeps 1.20 of its own and takes"
+    )
+    text = said(wiring("pepnet", layers=[4]), [1.2, 0.0], [0.0, 0.7])
+    assert "those of A by 1.20 and those of B by 0.70" in text
+    text = said(wiring("dselect_k", experts=4), [0.5, 0.5, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0])
+    assert text == "Of 4 experts A uses 2 and B uses 1; 1 serve all tasks."
+    text = said(wiring("asymmetric", fuse="sum"), [1.0, 0.0], [1.0, 1.0])
+    assert "A keeps 1.00 of its own and takes 0.00 from others; B keeps 1.00 of its own and takes 1.00" in text
+
+
+def test_a_sluice_network_is_told_by_its_last_mix_between_tasks() -> None:
+    """The last level of all mixes each task's own layers, which says nothing of the others."""
+    wired = wiring("sluice", width=4, levels=2, subspaces=2)
+    means = [[0.8, 0.2, 0.0, 0.0], [0.0, 0.6, 0.2, 0.2], [0.5, 0.5, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    gates = {
+        gate_key(2, name): GateSummary(mean=mean, histogram=[[1]] * 4, entropy=None)
+        for name, mean in zip(("A 1", "A 2", "B 1", "B 2"), means, strict=True)
+    }
+    text = wording.gates_sentence(wired, TASKS[:2], gates)
+    assert "A keeps 0.80 of its own and takes 0.20 from others" in text
+    assert "B keeps 1.00 of its own and takes 0.50 from others" in text
 
 
 # Seesaw plot
