@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 
 import mtl_core
 from mtl_core import checkpoints
-from mtl_core.__main__ import expand, main
+from mtl_core.__main__ import ProgressLine, main
+from mtl_core.events import Failed
 from mtl_core.spec import RunSpec, SpecError
+from mtl_core.sweep import expand
+from mtl_core.train import train
 
 KINDS = ["encoder", "trunk", "head", "balancer", "dataset", "recipe"]
 SMALL: dict[str, Any] = {
@@ -131,9 +135,63 @@ def test_sweep_trains_all_combinations_in_order(tmp_path: Path) -> None:
     ends = [(event["run"], event["event"]) for event in found if event["event"] in ("finished", "failed")]
     assert sorted(ends) == [(0, "failed"), (1, "finished"), (2, "failed"), (3, "finished")]
     assert [(e["run"], e["spec"]["seed"]) for e in found if e["event"] == "started"] == [(1, 3), (3, 4)]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["1", "3"]
-    assert len(done.stderr.splitlines()) == 2
-    assert "cuda:99" in done.stderr
+    # A folder per spec, so that the same sweep finds its runs again.
+    folders = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert folders == {RunSpec.parse(e["spec"]).key for e in found if e["event"] == "started"}
+    first, second, summary = done.stderr.splitlines()
+    assert all("cuda:99" in line for line in (first, second))
+    assert summary.startswith("2 finished, 2 failed, ")
+
+
+def test_a_sweep_begun_again_tells_what_is_there_and_trains_the_rest(tmp_path: Path) -> None:
+    """Same spec, same folder; results come again, so that what reads them sees the whole sweep."""
+    base = {**SMALL, "training": {**SMALL["training"], "epochs": 1}}
+    first = seesaw(tmp_path, "sweep", write(tmp_path, {"base": base, "vary": {"seed": [1, 2]}}), "--out", "runs")
+    assert first.stderr.startswith("2 finished, ")
+    again = seesaw(tmp_path, "sweep", write(tmp_path, {"base": base, "vary": {"seed": [0, 2, 1]}}), "--out", "runs")
+    assert again.stderr.startswith("3 finished (2 of them before), ")
+    assert len(again.stderr.splitlines()) == 1
+    results = [{e["run"]: e for e in events_of(d) if e["event"] == "finished"} for d in (first, again)]
+    assert results[1][2] == {**results[0][0], "run": 2}
+    assert results[1][1] == {**results[0][1], "run": 1}
+    assert [e["run"] for e in events_of(again) if e["event"] == "started"] == [0]
+
+
+def test_a_search_tells_its_runs_then_its_trials(tmp_path: Path) -> None:
+    base = {**SMALL, "training": {**SMALL["training"], "epochs": 1}}
+    wanted = {"base": base, "search": {"trials": 3, "at_once": 2, "seeds": [0, 1]}}
+    done = seesaw(tmp_path, "sweep", write(tmp_path, wanted), "--out", "runs")
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)
+    events = events_of(done)
+    trials = [event for event in events if event["event"] == "trial"]
+    runs = {event["run"]: event for event in events if event["event"] == "finished"}
+    assert sorted(runs) == list(range(6))
+    assert events[-3:] == trials
+    assert trials[0]["weights"] == {"A": 1.0, "B": 1.0}
+    mean = sum(runs[run]["metrics"]["valid"]["A"]["auc"] for run in (0, 1)) / 2
+    assert trials[0]["scores"]["A"] == pytest.approx(mean)
+    assert any(trial["on_front"] for trial in trials)
+    assert len(list((tmp_path / "runs").iterdir())) == 6
+
+
+def test_on_a_terminal_the_progress_is_one_line_that_is_overwritten() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    line = ProgressLine(2, 2, stream)
+    for event in train([RunSpec.parse(SMALL)]):
+        line.note(event)
+    line.note(Failed(run=1, message="No."))
+    assert line.end() == 1
+    text = stream.getvalue()
+    assert text.count("\n") == 2  # the failure and the end
+    shown = [part for part in text.split("\r\x1b[K") if part]
+    assert shown[0] == "0 of 2 runs, 1 training (epoch 0 of 2)"
+    assert any(part.startswith("0 of 2 runs, 1 training (epoch 1 of 2), about ") for part in shown)
+    assert "run 1: No.\n" in shown
+    assert shown[-1].startswith("1 finished, 1 failed, ")
 
 
 def test_a_bad_spec_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
