@@ -93,6 +93,7 @@ def setup_panel() -> Setup:
             "Seed", 0, 2**31 - 1, 0, "seed",
             help="Draws the data or its split, the start values and the order of the batches",
         )  # fmt: skip
+        encoder_name = spec["model"].get("encoder", {}).get("name", "embedding")
         encoder_options: dict[str, Any] = {}
         with st.expander("More"):
             training |= options_form(schema, spec["training"], f"play.{dataset}", tasks, advanced=True)
@@ -101,14 +102,14 @@ def setup_panel() -> Setup:
                 data_options |= options_form(
                     catalogue["dataset"][dataset], start, f"play.{dataset}", tasks, advanced=True
                 )
-            encoder = catalogue["encoder"]["embedding"]
+            encoder = catalogue["encoder"][encoder_name]
             start = spec["model"].get("encoder", {}).get("options", {})
-            encoder_options |= options_form(encoder, start, f"play.{dataset}.embedding", tasks)
-            encoder_options |= options_form(encoder, start, f"play.{dataset}.embedding", tasks, advanced=True)
+            encoder_options |= options_form(encoder, start, f"play.{dataset}.{encoder_name}", tasks)
+            encoder_options |= options_form(encoder, start, f"play.{dataset}.{encoder_name}", tasks, advanced=True)
     value = {
         "data": {"name": dataset, "options": data_options},
         "model": {
-            "encoder": {"name": "embedding", "options": encoder_options},
+            "encoder": {"name": encoder_name, "options": encoder_options},
             "trunk": {"name": trunk, "options": trunk_options},
             "towers": towers,
         },

@@ -272,32 +272,33 @@ class EcommerceSequences(DatasetOptions):
     @classmethod
     def preset(cls) -> dict[str, Any]:
         trunks: dict[str, dict[str, Any]] = {
-            "single_task": {"layers": [101]},
-            "shared_bottom": {"layers": [228, 64]},
-            "soft_sharing": {"layers": [104, 29]},
-            "cross_stitch": {"layers": [123]},
-            "sluice": {"width": 72, "levels": 2, "subspaces": 2},
-            "asymmetric": {"layers": [102, 29]},
-            "customized": {"layers": [81, 23]},
-            "omoe": {"experts": 4, "expert_layers": [95]},
-            "mmoe": {"experts": 6, "expert_layers": [64]},
-            "ml_mmoe": {"experts": 6, "levels": 2, "expert_layers": [40]},
-            "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [77]},
+            "single_task": {"layers": [66]},
+            "shared_bottom": {"layers": [218, 64]},
+            "soft_sharing": {"layers": [111, 29]},
+            "cross_stitch": {"layers": [139]},
+            "sluice": {"width": 68, "levels": 2, "subspaces": 2},
+            "asymmetric": {"layers": [107, 29]},
+            "customized": {"layers": [87, 23]},
+            "omoe": {"experts": 4, "expert_layers": [110]},
+            "mmoe": {"experts": 6, "expert_layers": [76]},
+            "ml_mmoe": {"experts": 6, "levels": 2, "expert_layers": [42]},
+            "cgc": {"shared_experts": 2, "task_experts": 1, "expert_layers": [91]},
             "ple": {"shared_experts": 2, "task_experts": 1, "levels": 2, "expert_layers": [49]},
-            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [57]},
-            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [68]},
-            "snr": {"experts": 3, "levels": 2, "expert_layers": [35]},
-            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [96]},
-            "pepnet": {"layers": [86], "gate_hidden": 16},
+            "adatt": {"shared_experts": 1, "task_experts": 1, "levels": 2, "expert_layers": [56]},
+            "stem": {"shared_experts": 1, "task_experts": 1, "levels": 1, "expert_layers": [21]},
+            "snr": {"experts": 3, "levels": 2, "expert_layers": [32]},
+            "dselect_k": {"experts": 4, "selectors": 2, "expert_layers": [111]},
+            "pepnet": {"layers": [95], "gate_hidden": 16},
         }
         spec = {
             "data": {"name": "ecommerce_sequences"},
             "model": {
-                "encoder": {"name": "embedding", "options": {"dim": 8}},
+                # No mean of the behaviours can tell what their order does.
+                "encoder": {"name": "behaviour_sequence", "options": {"dim": 8, "hidden": 16}},
                 "trunk": {"name": "mmoe", "options": trunks["mmoe"]},
                 "towers": [16],
             },
-            "training": {"epochs": 8, "batch_size": 512, "learning_rate": 0.003},
+            "training": {"epochs": 10, "batch_size": 512, "learning_rate": 0.005},
         }
         return {"spec": spec, "trunks": trunks}
 

@@ -74,7 +74,8 @@ def test_every_option_has_a_control_that_starts_from_the_preset(data: str) -> No
         expected = {"file"} if data == "table" else wanted(catalogue["dataset"][data], prefix, tasks)
         expected |= wanted(catalogue["trunk"][trunk], f"{prefix}.{trunk}", tasks)
         expected |= wanted(catalogue["balancer"]["static"], f"{prefix}.static", tasks)
-        expected |= wanted(catalogue["encoder"]["embedding"], f"{prefix}.embedding", tasks)
+        encoder = spec.model.encoder.name
+        expected |= wanted(catalogue["encoder"][encoder], f"{prefix}.{encoder}", tasks)
         expected |= wanted(TrainingSpec.model_json_schema(), prefix, tasks)
         expected |= {"data", "trunk", "seed", f"{prefix}.towers"}
         assert expected <= drawn(at)
