@@ -15,7 +15,7 @@ from app.own_files import LabelChoice, OwnFile
 from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
 
-EXAMPLE, EXAMPLE_NAME = "example", "a made-up shop log (example)"
+EXAMPLE, EXAMPLE_NAME = "example", "A made-up shop log (example)"
 #: A schema is text; a larger file is something else.
 MAX_SCHEMA_MB = 2
 
