@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def train(
     folders: Sequence[Path | None] | None = None,
     step_seconds: float = STEP_SECONDS,
     find_run: Callable[[str], Path] = Path,
+    dropped: Container[int] = (),
 ) -> Iterator[Event]:
     """Train runs and say what happens.
 
@@ -60,6 +61,8 @@ def train(
             checkpoint of the same spec goes on from it, bit for bit as if it had never stopped.
         step_seconds: least time between two Step events.
         find_run: the folder of the run that a spec's `init_from` names.
+        dropped: indices of runs to give up. The caller may add to them between two events: from then on such a run says
+            and writes nothing more, its last checkpoint stays, and the others go on as if it had never been there.
 
     Closing the generator between two events stops the training; the last checkpoints stay.
     """
@@ -68,6 +71,8 @@ def train(
     for group in groups(specs):
         members = []
         for index in group:
+            if index in dropped:
+                continue
             member = _Member(index, specs[index], folders[index] if folders else None)
             try:
                 member.prepare(find_run)
@@ -76,7 +81,7 @@ def train(
             else:
                 members.append(member)
         for alike in together(members, lambda m: (m.data, m.epoch)):
-            yield from _train_in_parts(alike, step_seconds)
+            yield from _train_in_parts(alike, step_seconds, dropped)
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -175,14 +180,16 @@ def _start_from(model: Model, name: str, find_run: Callable[[str], Path]) -> Non
     model.load_state_dict(weights)
 
 
-def _train_in_parts(members: list[_Member], step_seconds: float) -> Iterator[Event]:
+def _train_in_parts(members: list[_Member], step_seconds: float, dropped: Container[int]) -> Iterator[Event]:
     """All members, as many at a time as the memory holds."""
     first = members[0]
     most = members_that_fit(first.model, first.data, first.spec, first.device, len(members))
     for start in range(0, len(members), most):
-        part = members[start : start + most]
+        part = [member for member in members[start : start + most] if member.index not in dropped]
+        if not part:
+            continue
         try:
-            yield from _train_together(part, step_seconds)
+            yield from _train_together(part, step_seconds, dropped)
         except torch.OutOfMemoryError:
             message = "The device ran out of memory: lower batch_size or the layer widths."
             for member in part:
@@ -211,9 +218,8 @@ class _Splits:
             self.rows[split] = [self.rows[split][m] for m in members]
 
 
-def _train_together(members: list[_Member], step_seconds: float) -> Iterator[Event]:
+def _train_together(members: list[_Member], step_seconds: float, dropped: Container[int]) -> Iterator[Event]:
     device, epoch = members[0].device, members[0].epoch
-    tasks, names = members[0].data.schema.tasks, members[0].data.schema.task_names
     splits = _Splits(members, device)
     models = [member.model.to(device) for member in members]
     population = Population([member.spec for member in members], models, splits.rows["train"][0])
@@ -221,56 +227,76 @@ def _train_together(members: list[_Member], step_seconds: float) -> Iterator[Eve
         if member.saved is not None:
             population.restore(place, member.saved)
             member.saved = None
-        yield _started(member, len(members), population)
+        if member.index not in dropped:
+            yield _started(member, len(members), population)
 
     under_way = list(members)
     while True:
-        leaving = [place for place, member in enumerate(under_way) if member.over]
+        leaving = [place for place, member in enumerate(under_way) if member.over or member.index in dropped]
         for place in leaving:
-            yield _finish(under_way[place], population, place, splits)
+            if under_way[place].index not in dropped:
+                yield _finish(under_way[place], population, place, splits)
         if leaving:
             staying = [place for place in range(len(under_way)) if place not in leaving]
             if not staying:
                 return
             under_way = _keep(under_way, staying, population, splits)
         epoch += 1
-        done = yield from _one_epoch(under_way, epoch, population, splits.shelves["train"], step_seconds)
-        scores = evaluate(population, splits.shelves["valid"], splits.rows["valid"], tasks)
-        probes = probe(population, splits.shelves["valid"])
-        sound = population.finite()
-        broken = []
-        for place, member in enumerate(under_way):
-            losses, weights = done.losses[place], done.weights[place]
-            gates, _ = probes[place]
-            entropies = [g.entropy for g in gates.values() if g.entropy is not None]
-            # The weights too: the step after the last loss may be the one that ruins them.
-            if not all(map(math.isfinite, (*losses, *entropies))) or not sound[place]:
-                broken.append(place)
-                message = f"The loss is no longer a number in epoch {epoch}: lower the learning rate."
-                yield Failed(run=member.index, message=message)
-                continue
-            yield Epoch(
-                run=member.index,
-                epoch=epoch,
-                train_seconds=done.seconds,
-                samples_per_second=len(member.data.train) / max(done.seconds, 1e-9),
-                losses=dict(zip(names, losses, strict=True)),
-                weights=dict(zip(names, weights, strict=True)),
-                metrics={"valid": scores[place]},
-                gates=gates,
-                conflict=done.conflict[place],
-                unsolved=done.unsolved[place],
-            )
-            score = selection_score(scores[place], tasks)
-            member.done(epoch, done.seconds, score, lambda place=place: population.weights_of(place))  # type: ignore[misc]
-            if member.folder:
-                checkpoints.save_checkpoint(member.folder, member.state(population.state_of(place)))
-                yield Checkpoint(run=member.index, epoch=epoch)
+        done = yield from _one_epoch(under_way, epoch, population, splits.shelves["train"], step_seconds, dropped)
+        broken = yield from _after_epoch(under_way, epoch, done, population, splits, dropped)
         if broken:
             staying = [place for place in range(len(under_way)) if place not in broken]
             if not staying:
                 return
             under_way = _keep(under_way, staying, population, splits)
+
+
+def _after_epoch(
+    members: list[_Member],
+    epoch: int,
+    done: _EpochDone,
+    population: Population,
+    splits: _Splits,
+    dropped: Container[int],
+) -> Generator[Event, None, list[int]]:
+    """Score the validation rows, say so and save; the places of the members that cannot go on."""
+    tasks, names = members[0].data.schema.tasks, members[0].data.schema.task_names
+    scores = evaluate(population, splits.shelves["valid"], splits.rows["valid"], tasks)
+    probes = probe(population, splits.shelves["valid"])
+    sound = population.finite()
+    broken = []
+    for place, member in enumerate(members):
+        if member.index in dropped:
+            continue  # it leaves before the next epoch: nothing of this one may reach its folder
+        losses, weights = done.losses[place], done.weights[place]
+        gates, _ = probes[place]
+        entropies = [g.entropy for g in gates.values() if g.entropy is not None]
+        # The weights too: the step after the last loss may be the one that ruins them.
+        if not all(map(math.isfinite, (*losses, *entropies))) or not sound[place]:
+            broken.append(place)
+            message = f"The loss is no longer a number in epoch {epoch}: lower the learning rate."
+            yield Failed(run=member.index, message=message)
+            continue
+        yield Epoch(
+            run=member.index,
+            epoch=epoch,
+            train_seconds=done.seconds,
+            samples_per_second=len(member.data.train) / max(done.seconds, 1e-9),
+            losses=dict(zip(names, losses, strict=True)),
+            weights=dict(zip(names, weights, strict=True)),
+            metrics={"valid": scores[place]},
+            gates=gates,
+            conflict=done.conflict[place],
+            unsolved=done.unsolved[place],
+        )
+        if member.index in dropped:  # since it was told so
+            continue
+        score = selection_score(scores[place], tasks)
+        member.done(epoch, done.seconds, score, lambda place=place: population.weights_of(place))  # type: ignore[misc]
+        if member.folder:
+            checkpoints.save_checkpoint(member.folder, member.state(population.state_of(place)))
+            yield Checkpoint(run=member.index, epoch=epoch)
+    return broken
 
 
 def _keep(members: list[_Member], staying: list[int], population: Population, splits: _Splits) -> list[_Member]:
@@ -340,7 +366,12 @@ class _EpochDone:
 
 
 def _one_epoch(
-    members: list[_Member], epoch: int, population: Population, shelf: Shelf, step_seconds: float
+    members: list[_Member],
+    epoch: int,
+    population: Population,
+    shelf: Shelf,
+    step_seconds: float,
+    dropped: Container[int],
 ) -> Generator[Step, None, _EpochDone]:
     """Every training row of every member once."""
     population.train_mode()
@@ -368,7 +399,7 @@ def _one_epoch(
         if now - resumed >= step_seconds and step + 1 < steps:
             seconds += now - resumed
             rate = len(members) * min((step + 1) * batch, count) / max(seconds, 1e-9)
-            for member in members:
+            for member in (member for member in members if member.index not in dropped):
                 yield Step(run=member.index, epoch=epoch, step=step + 1, steps=steps, samples_per_second=rate)
             resumed = time.perf_counter()
     means = loss_sum / row_count.clamp(min=1)

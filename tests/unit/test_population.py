@@ -18,7 +18,7 @@ from mtl_core.engine.gradients import ConflictSums, Sharing, per_task, shared_un
 from mtl_core.engine.grouping import groups
 from mtl_core.engine.population import Population
 from mtl_core.engine.rows import Shelf, to_device
-from mtl_core.events import Epoch, Event, Finished, Started
+from mtl_core.events import Epoch, Event, Finished, Started, Step
 from mtl_core.spec import RunSpec
 from mtl_core.train import build_model, train
 from tests.unit import compositions
@@ -218,6 +218,49 @@ def test_members_at_different_epochs_do_not_wait_for_each_other(tmp_path: Path) 
         ours = [e for e in by_run(events, index) if isinstance(e, Epoch)]
         theirs = [e for e in train([spec]) if isinstance(e, Epoch)]
         assert [e.losses for e in ours] == [e.losses for e in theirs[-len(ours) :]]
+
+
+@pytest.mark.parametrize("when", ["started", "step", "epoch", "checkpoint"])
+def test_a_dropped_member_falls_silent_and_the_others_lose_nothing(tmp_path: Path, when: str) -> None:
+    """At whatever event of the second epoch it is dropped; the others end bit for bit where they would have ended."""
+    specs = [spec_of(seed=seed, training={"epochs": 3}) for seed in range(3)]
+    names = {
+        which: [tmp_path / f"{which} {index}" for index in range(3)] for which in ("dropping", "others", "beginning")
+    }
+    dropped: set[int] = set()
+    heard: list[Event] = []
+    for event in train(specs, folders=names["dropping"], step_seconds=0, dropped=dropped):
+        heard.append(event)
+        here = event.event == "started" or getattr(event, "epoch", 0) == 2
+        if event.run == 1 and event.event == when and here:
+            dropped.add(1)
+            seen, files = len(heard), sorted((path.name, path.read_bytes()) for path in names["dropping"][1].glob("*"))
+    assert not by_run(heard[seen:], 1)
+    assert sorted((path.name, path.read_bytes()) for path in names["dropping"][1].glob("*")) == files
+    saved = checkpoints.load_checkpoint(names["dropping"][1])
+    assert (saved or {"epoch": 0})["epoch"] == {"started": 0, "step": 1, "epoch": 1, "checkpoint": 2}[when]
+    whole = list(train(specs, folders=names["others"]))
+    for index in (0, 2):
+        assert_alike(by_run(heard, index), by_run(whole, index))
+        assert isinstance(by_run(heard, index)[-1], Finished)
+    # It can go on, also by itself.
+    again = list(train([specs[1]], folders=[names["dropping"][1]]))
+    assert_alike(again, by_run(whole, 1)[1 + 2 * ((saved or {"epoch": 0})["epoch"]) :] if saved else by_run(whole, 1))
+
+
+def test_members_dropped_before_they_begin_are_never_begun(tmp_path: Path) -> None:
+    """Those of the same group, and those of one that comes later; the last one to be dropped ends it all."""
+    specs = [spec_of(seed=0), spec_of(seed=1), spec_of("shared_bottom"), spec_of("ple")]
+    dropped = {1, 2}
+    folders = [tmp_path / str(index) for index in range(4)]
+    assert {event.run for event in train(specs, folders=folders, dropped=dropped)} == {0, 3}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3"]
+    heard = []
+    for event in train(specs[:2], step_seconds=0, dropped=(gone := set())):
+        heard.append(event)
+        if isinstance(event, Step):
+            gone |= {0, 1}
+    assert isinstance(heard[-1], Step)
 
 
 def test_a_population_too_large_for_the_memory_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
