@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 from torch import Tensor
@@ -275,6 +275,7 @@ def test_few_and_many_tasks_are_solved_alike(monkeypatch: pytest.MonkeyPatch) ->
 numbers = st.floats(-10, 10, allow_nan=False).map(lambda x: round(x, 3))
 
 
+@example([[0.0, 0.0, -1.0], [0.0, 8.0, 0.008], [0.0, -1.0, 0.0]])  # nearly opposite, and the third closes the gap
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 4).flatmap(lambda k: st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=k, max_size=k)))
 def test_whatever_the_gradients(given_rows: list[list[float]]) -> None:

@@ -13,6 +13,9 @@ from mtl_core.balancing.rules.solvers import bargain, onto_cone, shortest_hull_a
 
 #: How far Nash weights may miss w_k (M w)_k = 1.
 NASH_TOLERANCE = 1e-5
+#: How far CAGrad's least gain may stay behind what is possible, as a share of |g0|: close to cancelling mixtures the
+#: ridge shows.
+CAGRAD_TOLERANCE = 1e-3
 
 
 class CAGradRule(GramianRule):
@@ -36,7 +39,7 @@ class CAGradRule(GramianRule):
         on_unit = (cosines @ x.unsqueeze(-1)).squeeze(-1)
         length = (x * on_unit).sum(-1).clamp(min=0).sqrt()
         # Where g_w cancels it has no direction: the bound of the objective is reached at 0, and d = g0.
-        cancels = (length <= 3 * gram.tolerance * x.sum(-1)) | (mean <= 3 * gram.tolerance * norms.sum(-1) / tasks)
+        cancels = (length <= 5 * gram.tolerance * x.sum(-1)) | (mean <= 5 * gram.tolerance * norms.sum(-1) / tasks)
         gain = c.unsqueeze(-1) * on_unit / length.clamp(min=1e-150).unsqueeze(-1) + b
         value = (x * b).sum(-1) + c * length
         short = torch.where(live, a * value.unsqueeze(-1) - gain, 0).amax(-1)
@@ -44,7 +47,7 @@ class CAGradRule(GramianRule):
         weights = 1 / tasks + pull.unsqueeze(-1) * torch.where(cancels.unsqueeze(-1), 0, x / gram.norms)
         if self._rescale:
             weights = weights / (1 + c.square()).unsqueeze(-1)
-        return weights, (short < gram.tolerance) | cancels
+        return weights, (short < CAGRAD_TOLERANCE) | cancels
 
 
 class IMTLGRule(GramianRule):
@@ -110,10 +113,9 @@ class UPGradRule(GramianRule):
 
     def solve(self, gram: Gram, losses: Tensor, state: State) -> tuple[Tensor, Tensor]:
         v = onto_cone(gram.firm, gram.live)
-        products = torch.where(gram.live.unsqueeze(-2), v @ gram.cosines, 0)
         eye = torch.eye(v.shape[-1], dtype=v.dtype, device=v.device)
-        # Feasible and complementary, row by row.
-        miss = torch.maximum(-products, ((v - eye) * products).abs()).amax(-1).amax(-1)
+        # Row by row: one of v - e and the product with each gradient is 0, and neither is negative.
+        miss = torch.where(gram.live.unsqueeze(-2), torch.minimum(v - eye, v @ gram.cosines), 0).abs().amax(-1).amax(-1)
         pref = torch.where(gram.active, state["pref"].to(gram.norms), 0)
         weights = ((pref * gram.norms).unsqueeze(-1) * v).sum(-2) / gram.norms
         return weights, miss < gram.tolerance

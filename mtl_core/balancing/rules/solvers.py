@@ -99,8 +99,8 @@ def onto_cone(cosines: Tensor, live: Tensor) -> Tensor:
         member = _supports(live, with_empty=True)
         x = _solve_on(member, cosines, -cosines).mT  # [..., N, i, K]
         slope = (x + identity) @ cosines.unsqueeze(-3)
-        slope = torch.where(live[..., None, None, :], slope, 0)
-        bad = torch.stack([-x, -slope, (x * slope).abs()]).amax(0).amax(-1)
+        # At the solution one of x and its slope is 0, and neither is negative.
+        bad = torch.where(live[..., None, None, :], torch.minimum(x, slope), 0).abs().amax(-1)
         x = _best(x.transpose(-3, -2), bad.transpose(-2, -1))
         return identity + x.clamp(min=0)
     every = cosines.unsqueeze(-3).expand(*cosines.shape[:-2], tasks, tasks, tasks)
