@@ -40,7 +40,8 @@ class SoftSharingTrunk(MixtureTrunk):
 
 def squared_distances(weight_KP: Tensor) -> Tensor:
     """sum_{i<j} ||w_i - w_j||^2, which is K sum_k ||w_k - mean||^2. Squared: smooth where all are equal."""
-    return len(weight_KP) * (weight_KP - weight_KP.mean(0)).square().sum()
+    apart_KP = weight_KP - weight_KP[:1]  # exactly 0 where all are equal, which a mean's rounding is not
+    return len(weight_KP) * (apart_KP - apart_KP.mean(0)).square().sum()
 
 
 def trace_norm(weight_KP: Tensor) -> Tensor:
