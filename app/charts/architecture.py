@@ -51,7 +51,7 @@ def _template(columns: int, height: int) -> dict[str, Any]:
     links_layers = [
         alt.Chart(alt.NamedData("links"))
         .transform_filter(alt.datum.dashed == dashed)
-        .mark_line(strokeCap="butt" if dashed else "round", **({"strokeDash": [5, 4]} if dashed else {}))
+        .mark_line(strokeCap="butt" if dashed else "round", strokeDash=[5, 4] if dashed else [1, 0])
         .encode(
             x,
             y,

@@ -28,7 +28,9 @@ class SluiceTrunk(Trunk):
         super().__init__()
         self.wiring = wiring
         self.widths = wiring.widths
-        self.sources = sources_of(wiring)
+        sources = sources_of(wiring)
+        # One network per task, however many parts its layers are cut into.
+        self.sources = sources if len(sources) == 1 else sources[:: options.subspaces]
         self.tasks, self.subspaces, self.orthogonality = tasks, options.subspaces, options.orthogonality
         layers, parts = options.levels, tasks * options.subspaces
         widths = [width, *[options.width] * (layers - 1)]

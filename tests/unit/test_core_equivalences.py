@@ -266,13 +266,14 @@ def test_cross_stitch_at_identity_is_single_networks_bit_for_bit(stitches: str, 
             assert_equal(stitch.alpha.sum(1), torch.ones_like(stitch.alpha[0]))
 
 
+@pytest.mark.parametrize("streams", [1, 3])
 @pytest.mark.parametrize("subspaces", [1, 2])
-def test_sluice_at_identity_is_single_networks(subspaces: int) -> None:
+def test_sluice_at_identity_is_single_networks(subspaces: int, streams: int) -> None:
     """Parts that keep to themselves, and towers that read the last layer: whatever the number of parts."""
-    single = build("single_task", 1, layers=[4, 4])
-    sluice = cast(Any, build("sluice", 2, width=4, levels=2, subspaces=subspaces, own=1.0))
+    single = build("single_task", 1, streams, layers=[4, 4])
+    sluice = cast(Any, build("sluice", 2, streams, width=4, levels=2, subspaces=subspaces, own=1.0))
     copy_layers(sluice.banks, level(single))
-    x = inputs()
+    x = inputs(streams)
     assert_different(sluice(x)[0], single(x)[0])  # a tenth of beta still goes to the first layer
     with torch.no_grad():
         sluice.beta.copy_(torch.tensor([0.0, 1.0]))
