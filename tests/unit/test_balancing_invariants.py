@@ -164,6 +164,20 @@ def test_upgrad_hurts_nobody(tasks: int, columns: int) -> None:
         assert ((rows @ moved)[1:] * only_first[1:]).abs().max() < 1e-4 * (rows[0] @ rows[0])
 
 
+def test_upgrad_keeps_the_preference_of_a_gradient_of_zero() -> None:
+    """It changes nothing in d, but the task's own parameters may go by the weight."""
+    rows = jacobian(3, 9, 0)
+    rows[1] = 0
+    assert solved("upgrad", rows)[0][1].item() == pytest.approx(1 / 3)
+
+
+def test_cagrad_without_room_is_solved() -> None:
+    """c = 0 makes its problem linear, which is no failure."""
+    weights, missed = solved("cagrad", jacobian(3, 9, 0), c=0)
+    assert missed == 0
+    assert weights.tolist() == pytest.approx([1 / 3] * 3)
+
+
 def test_upgrad_is_the_mean_without_conflict() -> None:
     rows = jacobian(5, 9, 0).abs()
     torch.testing.assert_close(combine("upgrad", rows), rows.mean(0))
@@ -202,6 +216,16 @@ def test_nash_does_not_blow_up_rounding_errors() -> None:
     assert torch.equal(weights, torch.full((50, 2), 0.5))
 
 
+def test_imtl_g_does_not_go_uphill() -> None:
+    """A short gradient between two long ones: M^-1 n has a negative sum, and scaled to 1 it would raise all losses."""
+    cosines = torch.tensor([[1, 0.7, 0.9], [0.7, 1, 0.9], [0.9, 0.9, 1]], dtype=torch.float64)
+    rows = torch.linalg.cholesky(cosines) * torch.tensor([[1.0], [1.0], [0.1]])
+    assert (rows @ peers.IMTLG()(rows) < 0).all()
+    weights, missed = solved("imtl_g", rows)
+    assert missed == 1
+    assert weights.tolist() == pytest.approx([1 / 3] * 3)
+
+
 @sizes
 def test_imtl_g_projects_equally(tasks: int, columns: int) -> None:
     """On every unit gradient, with weights of sum 1; a step that would go uphill is not made."""
@@ -233,6 +257,50 @@ def test_epo_linear_program_like_scipy(tasks: int) -> None:
         assert (rows @ w >= least - 1e-6).all()
         _, there = solvers.linear_program(gain, rows, least + 10, torch.ones(tasks, dtype=torch.bool), 1e-9)
         assert not there
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 4, 7])
+def test_epo_is_its_linear_program(tasks: int) -> None:
+    """Written out from the paper's definitions and given to HiGHS: balancing steps, and steps for all once balanced."""
+    kinds = set()
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        rows = jacobian(tasks, 9, seed).numpy() + seed % 3
+        r = torch.rand(tasks, generator=generator).double().numpy() + 0.1
+        losses = torch.rand(tasks, generator=generator).double().numpy() + 0.1 if seed % 4 else 1 / r
+        r /= r.sum()
+        products = rows @ rows.T
+        share = r * losses / (r * losses).sum()
+        mu = (share * np.log(tasks * share)).sum()
+        a = r * (np.log(tasks * share) - mu)
+        gain, least = products @ a, np.zeros(tasks)
+        sides, ends, goal = products, least, products.sum(0)
+        if mu > 1e-4:
+            goal = gain
+            if (gain > 0).any():
+                least = np.where(gain > 0, -1e9, gain)
+                least[(r * losses).argmax()] = 0
+                ends = least
+        else:
+            sides, ends = np.vstack([products, gain]), np.append(least, min(gain.max(), 0))
+        theirs = linprog(-goal, -sides, -ends, np.ones((1, tasks)), [1.0], method="highs")
+        weights = epo_weights(rows, losses, 3 * r)
+        if theirs.status == 0:
+            kinds.add(mu > 1e-4)
+            assert weights is not None
+            assert goal @ weights == pytest.approx(-theirs.fun, rel=1e-4, abs=1e-5 * products.max())
+            assert (sides @ weights >= ends - 1e-5 * products.max()).all()
+        else:
+            assert weights is None
+    assert kinds == {True, False}
+
+
+def epo_weights(rows: Any, losses: Any, r: Any) -> Any:
+    """None if the step was given up."""
+    rule, state = built("epo", len(rows), r=r.tolist())
+    given = torch.tensor(rows)
+    weights, state = rule.weights(torch.tensor(losses, dtype=torch.float64), given @ given.T, state)
+    return None if state["unsolved"] else weights.numpy()
 
 
 def test_epo_lowers_all_losses_when_balanced() -> None:

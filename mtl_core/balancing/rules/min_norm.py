@@ -12,6 +12,9 @@ from mtl_core.balancing.rules.gramian import Gram, GramianRule, scaled
 from mtl_core.balancing.rules.losses import TINY
 from mtl_core.balancing.rules.solvers import linear_program, onto_simplex, shortest_in_hull
 
+#: By how much EPO's steps in balance may miss the condition that keeps the balance, in units of the largest |g|^2.
+BALANCE_ROOM = 1e-6
+
 
 class MGDARule(GramianRule):
     """argmin over the simplex of |sum_k w_k g_k / n_k|."""
@@ -96,11 +99,11 @@ class EPORule(GramianRule):
         keep = torch.where(balanced, top.clamp(max=0), -torch.inf)
         target = torch.where(balanced, products.sum(-2), gain)
 
-        # Rows of size 1, whatever the gradients' lengths.
+        # Rows of size 1, whatever the gradients' lengths. The last one is left in its own size, with some room: when
+        # all is in balance, a and with it the whole row is but rounding.
         size = norms.unsqueeze(-1).clamp(min=TINY)
-        length = gain.abs().amax(-1, keepdim=True).clamp(min=TINY)
-        rows = torch.cat([products / size, (gain / length).unsqueeze(-2)], -2)
-        bounds = torch.cat([torch.where(gram.live, least / size.squeeze(-1), -torch.inf), keep / length], -1)
+        rows = torch.cat([products / size, gain.unsqueeze(-2)], -2)
+        bounds = torch.cat([torch.where(gram.live, least / size.squeeze(-1), -torch.inf), keep - BALANCE_ROOM], -1)
         goal = target / target.abs().amax(-1, keepdim=True).clamp(min=TINY)
         return linear_program(goal, rows, bounds, active, 10 * gram.ridge)
 
