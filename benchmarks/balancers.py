@@ -1,0 +1,106 @@
+"""What each balancer costs: `python -m benchmarks.balancers` writes a section of docs/benchmarks.md.
+
+Time per step on `adult`'s preset model over that of `static`, all balancers in turn, several rounds. A rule that reads
+gradients task by task needs K backward passes where `static` needs one, so it should stay within K + 1 times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+
+import torch
+
+from benchmarks import machine, report
+from benchmarks.machine import spread
+from mtl_core import registry
+from mtl_core.comparison import preset_spec
+from mtl_core.data.base import DatasetOptions
+from mtl_core.data.load import load
+from mtl_core.engine.population import Noise, Population
+from mtl_core.engine.rows import Shelf, to_device
+from mtl_core.spec import RunSpec
+from mtl_core.threads import spare_a_core
+from mtl_core.train import build_model
+
+DATASET = "adult"
+
+
+class Stepper:
+    """One run's training steps, timed from outside.
+
+    Args:
+        spec: the run.
+        steps: batches in a lap.
+    """
+
+    def __init__(self, spec: RunSpec, steps: int) -> None:
+        data = load(spec.data, spec.seed)
+        rows = to_device(data.train, torch.device("cpu"))
+        self._shelf = Shelf([rows])
+        self._population = Population([spec], [build_model(spec, data)], rows)
+        self._population.train_mode()
+        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
+        self._batches = order.split(spec.training.batch_size)[:steps]
+        self._generator = torch.Generator().manual_seed(0)
+        self.tasks = len(data.schema.tasks)
+
+    def _noise(self, rows: int) -> Noise:
+        rule, of_model = self._population.balancer, self._population.noise_of_model
+        elements = self._population.shared_elements() if rule.noise_per_element else 0
+        shapes = ((1, rows, of_model), (1, rule.noise), (1, elements))
+        return Noise(*(torch.rand(shape, generator=self._generator) if shape[-1] else None for shape in shapes))
+
+    def lap(self) -> float:
+        """Milliseconds of processor time per step."""
+        start = time.process_time()
+        for index in self._batches:
+            self._population.step(self._shelf.shared_batch(index), self._noise(len(index)), per_member=False)
+        return 1e3 * (time.process_time() - start) / len(self._batches)
+
+
+def main() -> int:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=20)
+    chosen = parser.parse_args()
+    spare_a_core()
+    steppers: dict[str, Stepper] = {}
+    for name in registry.names("balancer"):
+        preset = registry.get("dataset", DATASET)
+        assert issubclass(preset, DatasetOptions)
+        trunk = preset.preset()["spec"]["model"]["trunk"]["name"]
+        spec = preset_spec(DATASET, trunk, balancer={"name": name})
+        steppers[name] = Stepper(spec, chosen.steps)
+        steppers[name].lap()
+    laps: dict[str, list[float]] = {name: [] for name in steppers}
+    bases: dict[str, list[float]] = {name: [] for name in steppers}
+    for _ in range(chosen.rounds):
+        for name, stepper in steppers.items():
+            # Static right before and after: other processes' pressure on the caches comes and goes.
+            before, lap, after = steppers["static"].lap(), stepper.lap(), steppers["static"].lap()
+            laps[name].append(lap)
+            bases[name].append((before + after) / 2)
+    rows = []
+    for name, stepper in steppers.items():
+        rule = stepper._population.balancer
+        reads = "gradients" if rule.needs_gramian or rule.needs_gradients else "losses"
+        ratios = [lap / base for lap, base in zip(laps[name], bases[name], strict=True)]
+        rows.append([registry.title("balancer", name), reads, f"{statistics.median(laps[name]):.2f}", spread(ratios)])
+    tasks = steppers["static"].tasks
+    command = f"python -m benchmarks.balancers --rounds {chosen.rounds} --steps {chosen.steps}"
+    head = ["", "reads", "ms per step", "over static"]
+    body = (
+        f"`{command}`, on {machine.describe()}.\n\nProcessor time of one training step on `{DATASET}`'s preset model "
+        f"({tasks} tasks), over that of static loss weights right before and after.\n\n{report.table(head, rows)}"
+    )
+    print(body)
+    report.write("Balancers", body)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
