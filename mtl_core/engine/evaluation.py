@@ -11,7 +11,7 @@ from torch import Tensor
 from mtl_core.engine.rows import Rows, Shelf
 from mtl_core.events import GateSummary
 from mtl_core.metrics import task_metrics
-from mtl_core.nn.heads import Output
+from mtl_core.nn.heads import Output, joint_part
 from mtl_core.nn.model import Model
 from mtl_core.probes import PROBE_ROWS, summarise_gate
 from mtl_core.schema import Task
@@ -58,7 +58,12 @@ def _member(out: Output, member: int) -> Output:
 
 def _scores(found: Sequence[Output], rows: Rows, tasks: Sequence[Task]) -> Scores:
     logits = {name: torch.cat([out.logits[name] for out in found]) for name in found[0].logits}
-    return task_metrics(logits, rows.labels, rows.mask, tasks, rows.truth)
+    joint = {
+        name: torch.cat([out.parts[joint_part(name)] for out in found])
+        for name in logits
+        if joint_part(name) in found[0].parts
+    }
+    return task_metrics(logits, rows.labels, rows.mask, tasks, rows.truth, joint)
 
 
 def probe(population: Population, shelf: Shelf) -> list[tuple[dict[str, GateSummary], dict[str, Tensor]]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import cast
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ EVERY = [
     pytest.param(parts, id="-".join(parts))
     for parts in dict.fromkeys(itertools.chain(*(compositions.every(tasks) for tasks in (1, 2, 3))))
 ]
+#: A part of them in which every trunk meets every head, and both meet every encoder.
+PAIRS = [
+    case
+    for case in EVERY
+    for encoder, trunk, head in [cast(compositions.Parts, case.values[0])]
+    if compositions.ENCODERS.index(encoder) == (TRUNKS.index(trunk) + HEADS.index(head)) % len(compositions.ENCODERS)
+]
 NUMERIC, VOCABULARY = 3, (4, 3)
 #: Trunks whose tasks meet nowhere in the trunk itself.
 APART = ("single_task", "soft_sharing")
@@ -71,20 +79,19 @@ def fits(trunk: str, sharing: str, tasks: int) -> bool:
 
 def test_every_head_and_encoder_takes_part() -> None:
     """No part is left out because nothing fits it."""
-    together = {name for case in EVERY for name in case.values[0]}
-    assert together >= {*compositions.ENCODERS, *TRUNKS, *HEADS}
+    for cases in (EVERY, PAIRS):
+        met = {pair for case in cases for pair in itertools.permutations(cast(compositions.Parts, case.values[0]), 2)}
+        for one, other in itertools.combinations((compositions.ENCODERS, TRUNKS, HEADS), 2):
+            assert met >= set(itertools.product(one, other))
 
 
-Parts = tuple[str, str, str]
-
-
-def composed(parts: Parts, tasks: int = 2, seed: int = 0) -> Model:
+def composed(parts: compositions.Parts, tasks: int = 2, seed: int = 0) -> Model:
     """A small model of encoder, trunk and head, from a seed."""
     encoder, trunk, head = parts
     return compositions.build(model_spec(trunk, encoder, head), tasks, seed)
 
 
-def largest(parts: Parts) -> int:
+def largest(parts: compositions.Parts) -> int:
     """As many tasks as these parts fit."""
     encoder, trunk, head = parts
     return max(t for t in (1, 2, 3) if compositions.fits(model_spec(trunk, encoder, head), t))
@@ -102,8 +109,8 @@ def softmax_gates(model: Model) -> dict[str, list[bool]]:
 
 
 # T7g
-@pytest.mark.parametrize("parts", EVERY)
-def test_shapes_for_few_rows_and_any_number_of_tasks(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_shapes_for_few_rows_and_any_number_of_tasks(parts: compositions.Parts) -> None:
     """No squeeze loses the batch or the task dimension; tasks keep their order."""
     for tasks in (1, 2, 3):
         if not compositions.fits(model_spec(parts[1], parts[0], parts[2]), tasks):
@@ -123,7 +130,7 @@ def test_shapes_for_few_rows_and_any_number_of_tasks(parts: Parts) -> None:
 
 # T7c
 @pytest.mark.parametrize("parts", EVERY)
-def test_a_rows_output_does_not_depend_on_its_batch(parts: Parts) -> None:
+def test_a_rows_output_does_not_depend_on_its_batch(parts: compositions.Parts) -> None:
     """f(x)[i] is f(x[i : i + 1]), in training mode too."""
     for training in (True, False):
         model = composed(parts, largest(parts)).train(training)
@@ -138,7 +145,7 @@ def test_a_rows_output_does_not_depend_on_its_batch(parts: Parts) -> None:
 
 # T1, T7
 @pytest.mark.parametrize("parts", EVERY)
-def test_no_parameter_is_dead(parts: Parts) -> None:
+def test_no_parameter_is_dead(parts: compositions.Parts) -> None:
     """One backward of all losses reaches every tensor, and every network of every bank."""
     model = composed(parts, largest(parts))
     objective(model).backward()
@@ -153,8 +160,8 @@ def test_no_parameter_is_dead(parts: Parts) -> None:
                 assert (weight.grad.flatten(1).abs().sum(1) > 0).all(), path
 
 
-@pytest.mark.parametrize("parts", EVERY)
-def test_every_parameter_moves_in_a_few_steps(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_every_parameter_moves_in_a_few_steps(parts: compositions.Parts) -> None:
     """The optimiser holds every parameter, and the loss goes down."""
     model = composed(parts, largest(parts))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -170,7 +177,7 @@ def test_every_parameter_moves_in_a_few_steps(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("parts", EVERY)
-def test_labels_outside_a_sample_space_change_nothing(parts: Parts) -> None:
+def test_labels_outside_a_sample_space_change_nothing(parts: compositions.Parts) -> None:
     """Flipped, or no numbers at all: neither a loss nor a gradient notices."""
     model = composed(parts, largest(parts))
     tasks, drawn = len(model.tasks), noise(model, 64)
@@ -185,8 +192,8 @@ def test_labels_outside_a_sample_space_change_nothing(parts: Parts) -> None:
     assert all(torch.equal(g, found[1][1][name]) for name, g in found[0][1].items())
 
 
-@pytest.mark.parametrize("parts", EVERY)
-def test_state_dict_round_trip(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_state_dict_round_trip(parts: compositions.Parts) -> None:
     """A model of another seed, given these weights, gives these outputs bit for bit."""
     tasks = largest(parts)
     model, other = composed(parts, tasks, seed=0), composed(parts, tasks, seed=1)
@@ -199,18 +206,18 @@ def test_state_dict_round_trip(parts: Parts) -> None:
 
 
 # T25, T7b
-@pytest.mark.parametrize("parts", EVERY)
-def test_start_values_follow_from_the_seed_alone(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_start_values_follow_from_the_seed_alone(parts: compositions.Parts) -> None:
     """Same seed same weights, other seed other outputs, and the global random states stay as they were."""
     tasks = largest(parts)
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
     first, again, other = (composed(parts, tasks, seed) for seed in (5, 5, 6))
     drawn = noise(first, 7)
     first.losses(first(batch(7), drawn), *truth(7, tasks), drawn)
-    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
     assert torch.equal(before[0], after[0])
     assert before[1] == after[1]
-    assert np.array_equal(before[2], after[2])
+    assert repr(before[2]) == repr(after[2])
     for (name, a), b in zip(first.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     x = batch(7)
@@ -218,8 +225,8 @@ def test_start_values_follow_from_the_seed_alone(parts: Parts) -> None:
 
 
 # T1, T7b
-@pytest.mark.parametrize("parts", EVERY)
-def test_every_tensor_moves_with_the_model(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_every_tensor_moves_with_the_model(parts: compositions.Parts) -> None:
     """A tensor that is neither parameter nor buffer would stay behind on the CPU, and the products would be refused."""
     model = composed(parts, largest(parts)).to("meta")
     out = model(Inputs(*(part.to("meta") for part in batch(5))))
@@ -232,8 +239,8 @@ def test_every_tensor_moves_with_the_model(parts: Parts) -> None:
             assert not [item for item in items if isinstance(item, Tensor)], f"{path}.{name}"
 
 
-@pytest.mark.parametrize("parts", EVERY)
-def test_two_members_under_vmap_equal_the_same_run_apart(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_two_members_under_vmap_equal_the_same_run_apart(parts: compositions.Parts) -> None:
     """Stacked parameters, each member on its own batch: outputs, losses and gradients as if alone."""
     tasks = largest(parts)
     members = [composed(parts, tasks, seed) for seed in (0, 1)]
@@ -245,12 +252,12 @@ def test_two_members_under_vmap_equal_the_same_run_apart(parts: Parts) -> None:
     weights = torch.tensor([[1.0, 0.5, 0.3], [0.2, 3.0, 2.0]])[:, :tasks]
 
     def outputs(p: dict[str, Tensor], inputs: Inputs) -> Output:
-        return functional_call(members[0], (p, buffers), (inputs,))
+        return cast(Output, functional_call(members[0], (p, buffers), (inputs,)))
 
     def objective_of(p: dict[str, Tensor], inputs: Inputs, y: Tensor, mask: Tensor, u: Tensor, w: Tensor) -> Tensor:
         given = None if drawn[0] is None else u
         each, penalty = functional_call(Objective(members[0]), (p_of(p), buffers_of(buffers)), (inputs, y, mask, given))
-        return (w * each).sum() + penalty
+        return cast(Tensor, (w * each).sum() + penalty)
 
     inputs = Inputs(*(torch.stack(pair) for pair in zip(*batches, strict=True)))
     labels, masks = (torch.stack(pair) for pair in zip(*truths, strict=True))
@@ -288,7 +295,7 @@ buffers_of = p_of
 
 
 @pytest.mark.parametrize("parts", EVERY)
-def test_counted_parameters_are_those_of_the_real_module(parts: Parts) -> None:
+def test_counted_parameters_are_those_of_the_real_module(parts: compositions.Parts) -> None:
     """What the dashboard counts without torch is what torch trains, in one stream and in several."""
     tasks = largest(parts)
     spec = model_spec(parts[1], parts[0], parts[2])
@@ -361,8 +368,8 @@ def test_networks_of_a_bank_differ_at_the_start(trunk: str) -> None:
 
 
 # T2, T3
-@pytest.mark.parametrize("parts", EVERY)
-def test_output_is_neither_affine_nor_flat_in_the_input(parts: Parts) -> None:
+@pytest.mark.parametrize("parts", PAIRS)
+def test_output_is_neither_affine_nor_flat_in_the_input(parts: compositions.Parts) -> None:
     """f(a) + f(b) - f(a + b) - f(0) is not 0, and logits vary over rows at the start."""
     model = composed(parts, largest(parts))
     a, b = batch(64, seed=1), batch(64, seed=2)
@@ -370,7 +377,7 @@ def test_output_is_neither_affine_nor_flat_in_the_input(parts: Parts) -> None:
     for task in model.task_names:
 
         def f(numeric: Tensor, task: str = task) -> Tensor:
-            return model(a._replace(numeric=numeric * 3, missing=nothing)).logits[task]
+            return cast(Output, model(a._replace(numeric=numeric * 3, missing=nothing))).logits[task]
 
         bend = f(a.numeric) + f(b.numeric) - f(a.numeric + b.numeric) - f(torch.zeros_like(a.numeric))
         assert bend.abs().max() > 1e-3
@@ -384,7 +391,7 @@ def test_experts_and_towers_have_hidden_nonlinearities() -> None:
         bank = MLPBank(3, NUMERIC, layers, torch.Generator().manual_seed(1), last_linear=last_linear)
 
         def f(rows: Tensor, bank: MLPBank = bank) -> Tensor:
-            return bank(rows[None])
+            return cast(Tensor, bank(rows[None]))
 
         bend = f(x[0]) + f(x[1]) - f(x[0] + x[1]) - f(torch.zeros_like(x[0]))
         assert (bend.abs().amax((1, 2)) > 1e-2).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,7 +42,7 @@ def spec_of(trunk: str = "mmoe", balancer: str = "static", **changes: Any) -> Ru
     return RunSpec.parse({**value, **changes, "training": {**value["training"], **training_changes}})
 
 
-def by_run(events: list[Event], index: int) -> list[Event]:
+def by_run(events: Sequence[Event], index: int) -> list[Event]:
     """The events of one run."""
     return [event for event in events if event.run == index]
 
@@ -421,12 +422,13 @@ def test_the_switch_for_parameters_of_one_task_alone(choice: str, balancer: str)
     rows = to_device(load(spec.data, 0).train, torch.device("cpu")).at(slice(64))
     model = build_model(spec, load(spec.data, 0))
     losses = model.losses(model(rows.inputs), rows.labels, rows.mask)
-    (alone,) = torch.autograd.grad(losses.sum(), [model.towers.banks[0].weights[0]])
+    tower = "towers.banks.0.weights.0"
+    (alone,) = torch.autograd.grad(losses.sum(), [model.get_parameter(tower)])
     crowd = Population([spec], [model], rows)
-    before = crowd.parameters["towers.banks.0.weights.0"].clone()
+    before = crowd.parameters[tower].clone()
     batch = Shelf([rows]).batch(torch.arange(64)[None])
     _, _, used, _ = crowd.step(batch, population.Noise(), per_member=True)
-    step = (before - crowd.parameters["towers.banks.0.weights.0"])[0] / 0.01
+    step = (before - crowd.parameters[tower])[0] / 0.01
     felt = choice == "weighted" or (balancer == "static" and choice == "as published")
     factor = used[0][:, None, None] if felt else torch.ones(2, 1, 1)
     assert (used[0] - 1).abs().max() > 0.1

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 
 from mtl_core import registry
 from mtl_core.card import Card
+from mtl_core.checkpoints import load_weights
+from mtl_core.data.load import load
+from mtl_core.engine.evaluation import score
+from mtl_core.engine.rows import to_device
 from mtl_core.events import Epoch, Finished
 from mtl_core.recipes import RecipeOptions
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec, SpecError
-from mtl_core.train import train
+from mtl_core.train import build_model, train
 
 NAMES = (
     *("esmm", "esmm_ns", "base_cvr", "aman", "oversampling", "unbias", "division", "esm2", "dupn", "meituan"),
@@ -102,3 +108,31 @@ def test_a_wrong_option_is_named() -> None:
     """Also where the recipe would bring a balancer."""
     with pytest.raises(SpecError, match=r"model\.options\.task_experts"):
         RunSpec.parse({"data": {"name": "conflict"}, "model": {"recipe": "ple", "options": {"task_experts": -1}}})
+
+
+def test_dupn_is_updated_day_by_day(tmp_path: Path) -> None:
+    """The next day's run starts from yesterday's weights: before it learns anything it scores as yesterday's model."""
+
+    def day_of(number: int, **more: Any) -> RunSpec:
+        data = {"name": "ecommerce_sequences", "options": {"rows": 3000, "day": number}}
+        training = {"epochs": 2, "batch_size": 128, "learning_rate": 0.005, **more.pop("training", {})}
+        return RunSpec.parse({"data": data, "model": {"recipe": "dupn"}, "training": training, **more})
+
+    yesterday = list(train([day_of(0)], folders=[tmp_path]))
+    assert isinstance(yesterday[-1], Finished)
+    still = {"learning_rate": 1e-12, "optimizer": "sgd", "epochs": 1}
+    updated = day_of(1, init_from=str(tmp_path), training=still)
+    first = next(event for event in train([updated]) if isinstance(event, Epoch))
+
+    data = load(updated.data, 0)
+    old = build_model(day_of(0), data)
+    old.load_state_dict(load_weights(tmp_path))
+    expected = score(old, to_device(data.valid, torch.device("cpu")), data.schema.tasks)
+    for task, values in first.metrics["valid"].items():
+        assert values == pytest.approx(expected[task], abs=1e-5)
+
+    fresh = next(event for event in train([day_of(1, training=still)]) if isinstance(event, Epoch))
+    mse = [event.metrics["valid"]["price_level"]["mse"] for event in (first, fresh)]
+    assert mse[0] is not None
+    assert mse[1] is not None
+    assert mse[0] < mse[1] / 2
