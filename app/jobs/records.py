@@ -91,6 +91,20 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class SweepRecord:
+    """Runs that were asked for together. Times are seconds since 1970 (UTC)."""
+
+    id: str
+    created_at: float
+    #: Ids of its runs, in the order in which they were asked for; one that was there before counts, too.
+    runs: tuple[str, ...]
+    #: Searches for loss weights that go on with further runs, as `mtl_core.sweep.WeightSearch` writes them.
+    searches: tuple[dict[str, Any], ...]
+    #: A search may still ask for further runs.
+    searching: bool
+
+
+@dataclass(frozen=True)
 class EventRecord:
     """A stored event. `seq` grows within a run and is never used twice."""
 

@@ -29,6 +29,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+#: Places in the queue from here on are those of sweeps.
+SWEEP_PLACE = 2**30
 #: How long a writer waits for another one.
 BUSY_SECONDS = 10.0
 
@@ -77,7 +79,8 @@ class Run(Base):
     started_at: Mapped[float | None]
     updated_at: Mapped[float | None]
     finished_at: Mapped[float | None]
-    #: Order in the queue. Kept when a worker dies, so that its run does not wait again behind everybody.
+    #: Order in the queue. Kept when a worker dies, so that its run does not wait again behind everybody. Runs of
+    #: sweeps begin at SWEEP_PLACE, behind those that somebody waits for.
     place: Mapped[int]
     epoch: Mapped[int] = mapped_column(default=0)
     step: Mapped[int] = mapped_column(default=0)
@@ -111,6 +114,39 @@ class Event(Base):
     kind: Mapped[str]
     epoch: Mapped[int | None]
     payload: Mapped[dict[str, Any]]
+
+
+class Pause(Base):
+    """A run that is to be stopped when an epoch is done. A table of its own: stores without it stay readable."""
+
+    __tablename__ = "pauses"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    after_epoch: Mapped[int]
+
+
+class Sweep(Base):
+    """Runs that were asked for together, and the searches that will ask for more."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[float] = mapped_column(index=True)
+    #: {"searches": [...]}.
+    request: Mapped[dict[str, Any]] = mapped_column(SharedJson)
+    #: Whether a search may still ask for runs.
+    searching: Mapped[bool] = mapped_column(index=True)
+
+
+class SweepRun(Base):
+    """A run of a sweep; a run may be in several."""
+
+    __tablename__ = "sweep_runs"
+
+    sweep_id: Mapped[str] = mapped_column(ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True)
+    #: Order in which they were asked for.
+    number: Mapped[int]
 
 
 class Worker(Base):

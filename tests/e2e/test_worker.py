@@ -25,6 +25,7 @@ from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from mtl_core.checkpoints import WEIGHTS, load_checkpoint
 from mtl_core.spec import RunSpec
+from mtl_core.sweep import WeightSearch
 from mtl_core.train import train
 
 #: Generous: these tests wait for something to happen, however slow the machine is.
@@ -240,7 +241,8 @@ def test_stop_takes_effect_within_two_seconds_and_the_run_can_go_on(store: RunSt
 
 
 def test_queued_runs_are_trained_in_order_and_one_may_be_taken_out(store: RunStore, executor: LocalExecutor) -> None:
-    ids = [store.submit(conflict(seed=seed))[0].id for seed in range(4)]
+    # Of four structures: those of one would train together.
+    ids = [store.submit(conflict(batch_size=size))[0].id for size in (50, 60, 70, 80)]
     assert [read(store, run_id).queue_position for run_id in ids] == [1, 2, 3, 4]
     store.request_stop(ids[1])
     executor.ensure_worker()
@@ -251,6 +253,145 @@ def test_queued_runs_are_trained_in_order_and_one_may_be_taken_out(store: RunSto
         assert before.finished_at is not None
         assert after.started_at is not None
         assert before.finished_at <= after.started_at
+
+
+def members(store: RunStore, run_id: str) -> int:
+    """How many runs its population has, as its last start told."""
+    return int(store.events(run_id, kinds=["started"])[-1].payload["members"])
+
+
+def epochs_of(store: RunStore, run_id: str) -> list[int | None]:
+    return [entry.epoch for entry in store.events(run_id, kinds=["epoch"])]
+
+
+def test_runs_of_one_structure_train_together_and_each_tells_its_own_story(
+    store: RunStore, executor: LocalExecutor
+) -> None:
+    specs = [conflict(seed=0), conflict(seed=1, epochs=2), conflict(seed=2)]
+    runs = [store.submit(spec)[0].id for spec in specs]
+    executor.ensure_worker()
+    for run_id, spec in zip(runs, specs, strict=True):
+        run = wait_until_over(store, run_id)
+        assert (run.state, run.seed, run.epoch, run.attempts) == ("finished", spec.seed, spec.training.epochs, 0)
+        assert members(store, run_id) == 3
+        stored = store.events(run_id)
+        assert [entry.kind for entry in stored] == ["started", *["epoch"] * spec.training.epochs, "finished"]
+        assert stored[0].payload["spec"] == spec.to_json()
+        assert (store.folder(run_id) / WEIGHTS).exists()
+    with_seed = [read(store, run_id).metrics_test for run_id in runs]
+    assert with_seed[0] != with_seed[1] != with_seed[2]
+
+
+def test_one_of_a_population_is_stopped_and_the_others_go_on(store: RunStore, executor: LocalExecutor) -> None:
+    ids = [store.submit(endless(seed))[0].id for seed in range(3)]
+    executor.ensure_worker()
+    wait_for_epoch(store, ids[2], 2)
+    asked = time.monotonic()
+    store.request_stop(ids[1])
+    assert wait_until_over(store, ids[1]).state == "stopped"
+    assert time.monotonic() - asked < 2
+    stopped = read(store, ids[1]).epoch
+    for run_id in (ids[0], ids[2]):
+        wait_for_epoch(store, run_id, stopped + 2)
+        assert epochs_of(store, run_id) == list(range(1, read(store, run_id).epoch + 1))
+        assert members(store, run_id) == 3  # the population was never taken apart
+    saved = load_checkpoint(store.folder(ids[1]))
+    assert saved is not None
+    assert saved["epoch"] == stopped == len(epochs_of(store, ids[1]))
+    # It waits until the others are done, unless they are stopped, too; a deleted one leaves no file behind.
+    store.resume(ids[1])
+    store.delete(ids[0])
+    wait_for(lambda: store.get(ids[0]) is None)
+    store.request_stop(ids[2])
+    wait_for_epoch(store, ids[1], stopped + 1)
+    assert read(store, ids[1]).resumed_from == stopped
+    assert not store.folder(ids[0]).exists()
+    assert len(worker_processes(store.home)) == 1
+
+
+def test_a_killed_worker_loses_nothing_of_a_population(store: RunStore, executor: LocalExecutor) -> None:
+    executor.start_supervisor()
+    specs = [conflict(seed=seed, rows=2000, epochs=25, batch_size=32) for seed in range(3)]
+    ids = [store.submit(spec)[0].id for spec in specs]
+    for epoch in (3, 9):
+        wait_for_epoch(store, ids[0], epoch)
+        (victim,) = worker_processes(store.home)
+        victim.kill()
+        wait_for(partial(is_gone, victim.pid))
+    for run_id in ids:
+        run = wait_until_over(store, run_id)
+        assert (run.state, run.message) == ("finished", None)
+        # Killed between two members' checkpoints they are an epoch apart, and no longer train together.
+        assert run.resumed_from >= 2
+        assert epochs_of(store, run_id) == list(range(1, 26))
+
+
+def test_a_population_that_fails_is_tried_run_by_run(store: RunStore, executor: LocalExecutor) -> None:
+    ids = [store.submit(conflict(seed=seed))[0].id for seed in range(3)]
+    # An error that nobody foresaw, and that stops all three.
+    store.folder(ids[1]).parent.mkdir(parents=True)
+    store.folder(ids[1]).write_text("")
+    executor.ensure_worker()
+    runs = [wait_until_over(store, run_id) for run_id in ids]
+    assert [run.state for run in runs] == ["finished", "failed", "finished"]
+    assert (runs[1].message or "").startswith("Training stopped with ")
+    assert [epochs_of(store, run_id) for run_id in (ids[0], ids[2])] == [[1, 2, 3]] * 2
+
+
+def test_a_run_that_somebody_waits_for_does_not_wait_for_a_sweep(store: RunStore, executor: LocalExecutor) -> None:
+    sweep = store.submit_sweep([endless(seed) for seed in range(3)])
+    executor.ensure_worker()
+    for run_id in sweep.runs:
+        wait_for_epoch(store, run_id, 1)
+    mine, _ = store.submit(conflict(seed=9))
+    assert wait_until_over(store, mine.id).state == "finished"
+    done = [read(store, run_id).epoch for run_id in sweep.runs]
+    # It gave way between two epochs of all, and goes on as one population.
+    assert len(set(done)) == 1
+    for run_id in sweep.runs:
+        wait_for_epoch(store, run_id, done[0] + 2)
+        assert members(store, run_id) == 3
+        assert epochs_of(store, run_id) == list(range(1, read(store, run_id).epoch + 1))
+        assert read(store, run_id).attempts == 0
+    asked = time.monotonic()
+    store.stop_sweep(sweep.id)
+    for run_id in sweep.runs:
+        assert wait_until_over(store, run_id).state == "stopped"
+    assert time.monotonic() - asked < 3
+
+
+def test_a_search_is_carried_on_by_whichever_worker_there_is(store: RunStore, executor: LocalExecutor) -> None:
+    search = WeightSearch(base=conflict(epochs=2), trials=5, at_once=2, seeds=(0, 1))
+    sweep = store.submit_sweep([conflict(seed=5)], [search.model_dump(mode="json")])
+    executor.start_supervisor()
+    wait_for(lambda: len(store.sweeps()[0].runs) > 5)
+    (victim,) = worker_processes(store.home)
+    victim.kill()
+    wait_for(lambda: not store.searching())
+    runs = [wait_until_over(store, run_id) for run_id in store.sweeps()[0].runs]
+    assert [run.state for run in runs] == ["finished"] * 11
+    weights = [tuple(run.spec["balancer"]["options"]["weights"]) for run in runs[1:]]
+    assert {weights.count(pair) for pair in weights} == {2}
+    assert weights[0] == (1.0, 1.0)
+    assert sweep.runs == (runs[0].id,)
+
+
+def test_a_run_starts_from_the_weights_of_a_run_in_the_store(store: RunStore, executor: LocalExecutor) -> None:
+    first, _ = store.submit(conflict(epochs=3))
+    executor.ensure_worker()
+    assert wait_until_over(store, first.id).state == "finished"
+
+    def after(name: str) -> RunRecord:
+        value = conflict(epochs=1).to_json() | {"init_from": name}
+        return wait_until_over(store, store.submit(RunSpec.parse(value))[0].id)
+
+    second = after(first.id)
+    assert (second.state, second.message) == ("finished", None)
+    loss = [store.events(run_id, kinds=["epoch"])[0].payload["losses"]["A"] for run_id in (first.id, second.id)]
+    assert loss[1] < loss[0]
+    refused = after(str(store.folder(first.id)))  # a path, though there are weights
+    assert refused.state == "failed"
+    assert "there is no such run here" in (refused.message or "")
 
 
 def test_of_two_workers_one_leaves(

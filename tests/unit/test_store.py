@@ -23,9 +23,12 @@ from app.jobs import liveness, settings
 from app.jobs.executor import LocalExecutor, get_executor
 from app.jobs.journal import Told
 from app.jobs.records import RunRecord
+from app.jobs.search import advance
 from app.jobs.store import MAX_ATTEMPTS, NotOwner, RunStore, StoreError, open_store
+from app.jobs.worker import find_run
 from mtl_core.events import Checkpoint, Epoch, Failed, Finished, Started, Step
 from mtl_core.spec import RunSpec
+from mtl_core.sweep import WeightSearch
 from mtl_core.train import train
 
 EPOCHS = 4
@@ -266,6 +269,242 @@ def test_threads_may_open_a_new_store_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(open_and_close, range(8))) == [0] * 8
+
+
+def wider(seed: int = 0) -> RunSpec:
+    """Of another structure."""
+    value = small(seed).to_json()
+    value["training"]["batch_size"] = 50
+    return RunSpec.parse(value)
+
+
+def seeds_of(runs: list[RunRecord]) -> list[int]:
+    return [run.seed for run in runs]
+
+
+def test_runs_of_one_structure_are_claimed_together_up_to_a_limit(store: RunStore) -> None:
+    for spec in (small(0), wider(1), small(2), small(3), wider(4), small(5)):
+        store.submit(spec)
+    store.register_worker("w", 0)
+    assert seeds_of(store.claim_together("w", 3)) == [0, 2, 3]
+    assert [(run.seed, run.queue_position) for run in store.runs() if run.queue_position] == [(5, 3), (4, 2), (1, 1)]
+    # Who is next stays next: nobody overtakes the head of the queue.
+    assert seeds_of(store.claim_together("w", 16)) == [1, 4]
+    assert seeds_of(store.claim_together("w", 16)) == [5]
+    assert store.claim_together("w", 16) == []
+    assert store.claim_together("nobody", 16) == []
+    assert {run.attempts for run in store.runs()} == {1}
+
+
+def test_processes_that_claim_together_share_nothing(tmp_path: Path, store: RunStore) -> None:
+    queue_up(store, 40)
+    code = (
+        "import sys; from pathlib import Path; from app.jobs.store import RunStore\n"
+        f"store = RunStore(home=Path({str(tmp_path)!r})); store.register_worker(sys.argv[1], 0)\n"
+        "while runs := store.claim_together(sys.argv[1], 3): print(*[run.id for run in runs], flush=True)"
+    )
+    root = str(Path(__file__).parents[2])
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, text=True, cwd=root)
+        for name in ("a", "b")
+    ]
+    taken = [child.communicate()[0].split() for child in both]
+    assert len(taken[0]) + len(taken[1]) == 40
+    assert len({*taken[0], *taken[1]}) == 40
+
+
+def test_a_run_whose_workers_died_twice_comes_alone(
+    store: RunStore, dead_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one run which kills its workers takes no others with it."""
+    ids = queue_up(store, 3)
+    dead_process()
+    for name in ("first", "second"):
+        store.register_worker(name, 0)
+        assert len(store.claim_together(name, 16)) == 3
+        store.reclaim_orphans()
+    monkeypatch.undo()
+    store.register_worker("third", 0)
+    assert [run.id for run in store.claim_together("third", 16)] == ids[:1]
+    assert [run.id for run in store.claim_together("third", 16)] == ids[1:2]
+
+
+def test_a_suspect_comes_alone_until_an_epoch_is_done(store: RunStore, story: list[Told]) -> None:
+    first, second = queue_up(store, 2)
+    store.register_worker("w", 0)
+    store.claim_together("w", 2)
+    store.release(first, "w", "queued", suspect=True)
+    store.release(second, "w", "queued")
+    assert [run.id for run in store.claim_together("w", 2)] == [first]
+    for told in story[:2]:
+        store.append(first, "w", told)
+    store.release(first, "w", "queued")
+    assert [run.id for run in store.claim_together("w", 2)] == [first, second]
+
+
+def test_a_spec_that_can_no_longer_be_read_comes_alone(store: RunStore, tmp_path: Path) -> None:
+    ids = queue_up(store, 3)
+    with sqlite3.connect(tmp_path / "store.sqlite") as connection:
+        connection.execute("UPDATE runs SET spec = replace(spec, 'mmoe', 'mnoe') WHERE id IN (?, ?)", ids[:2])
+    store.register_worker("w", 0)
+    assert [[run.id for run in store.claim_together("w", 16)] for _ in range(3)] == [[run_id] for run_id in ids]
+
+
+def test_signs_of_life_of_many_runs_at_once(store: RunStore) -> None:
+    ids = queue_up(store, 4)
+    store.register_worker("w", 0)
+    store.claim_together("w", 3)
+    step = Step(run=0, epoch=2, step=3, steps=9, samples_per_second=70.0)
+    store.request_stop(ids[1])
+    store.delete(ids[2])
+    signs = store.signs_of_life("w", dict.fromkeys(ids[:2], step), ids[:4])
+    assert (signs.stop, signs.lost) == ({ids[1], ids[2]}, {ids[3]})
+    assert [(must(store.get(i)).epoch, must(store.get(i)).step) for i in ids[:2]] == [(1, 3)] * 2
+    assert must(store.get(ids[0])).samples_per_second == 70
+    assert store.signs_of_life("v", {ids[0]: step.model_copy(update={"step": 5})}, ids[:1]).lost == {ids[0]}
+    assert must(store.get(ids[0])).step == 3
+
+
+# Sweeps
+
+
+def test_a_sweep_waits_behind_those_that_somebody_waits_for(store: RunStore) -> None:
+    sweep = store.submit_sweep([small(seed) for seed in range(3)])
+    mine, _ = store.submit(wider(9))
+    assert [must(store.get(run_id)).queue_position for run_id in (mine.id, *sweep.runs)] == [1, 2, 3, 4]
+    # Somebody asks for a run of the sweep: it is moved to those that are waited for.
+    asked, created = store.submit(small(2))
+    assert (asked.id, created, asked.queue_position) == (sweep.runs[2], False, 2)
+    store.register_worker("w", 0)
+    assert seeds_of(store.claim_together("w", 16)) == [9]
+    assert seeds_of(store.claim_together("w", 16)) == [2]  # alone, though two of its structure wait
+    assert seeds_of(store.claim_together("w", 16)) == [0, 1]
+
+
+def test_runs_of_the_same_sweep_are_taken_first(store: RunStore) -> None:
+    first = store.submit_sweep([small(0), wider(0), small(1)])
+    store.submit_sweep([small(2), small(3)])
+    store.extend_sweep(first.id, [small(4)])  # not a search: nothing happens
+    late = store.submit_sweep([small(0), small(5)])
+    store.register_worker("w", 0)
+    assert seeds_of(store.claim_together("w", 3)) == [0, 1, 5]  # run 0 is in the first and in the last sweep
+    assert late.runs[0] == first.runs[0]
+    assert seeds_of(store.claim_together("w", 3)) == [0]
+
+
+def test_a_sweep_gives_way(store: RunStore) -> None:
+    store.register_worker("w", 0)
+    store.submit_sweep([small(seed) for seed in range(2)])
+    runs = store.claim_together("w", 16)
+    assert not store.should_yield("w")
+    store.submit(wider())
+    assert store.should_yield("w")
+    for run in runs:
+        store.release(run.id, "w", "queued")
+    store.claim_together("w", 16)
+    store.submit(wider(1))
+    assert not store.should_yield("w")  # it holds a run that somebody waits for
+    assert store.should_yield("another")
+
+
+def test_a_sweep_reuses_what_is_there_and_goes_on_with_what_was_stopped(store: RunStore, story: list[Told]) -> None:
+    done = must(take_run(store, small(0)))
+    for told in story:
+        store.append(done.id, "w", told)
+    queued, _ = store.submit(small(1))
+    stopped, _ = store.submit(small(2))
+    store.request_stop(stopped.id)
+    sweep = store.submit_sweep([small(0), small(1), small(2), small(3), small(3)])
+    assert sweep.runs[:3] == (done.id, queued.id, stopped.id)
+    assert len(sweep.runs) == 4
+    assert [must(store.get(i)).state for i in sweep.runs] == ["finished", "queued", "queued", "queued"]
+    assert [must(store.get(i)).queue_position for i in sweep.runs] == [None, 1, 2, 3]
+    assert store.sweeps() == [sweep]
+    store.delete(queued.id)
+    assert store.sweeps()[0].runs == (done.id, stopped.id, sweep.runs[3])
+
+
+def take_run(store: RunStore, spec: RunSpec) -> RunRecord | None:
+    store.submit(spec)
+    return take(store, "w")
+
+
+def test_stopping_a_sweep_stops_all_of_it_and_nothing_else(store: RunStore) -> None:
+    sweep = store.submit_sweep([small(seed) for seed in range(4)], [{"any": 1}])
+    waited_for, _ = store.submit(small(3))
+    other, _ = store.submit(wider())
+    store.register_worker("w", 0)
+    store.request_stop(other.id)
+    store.resume(other.id)
+    store.request_stop(waited_for.id)
+    store.resume(waited_for.id)
+    assert seeds_of(store.claim_together("w", 1)) == [0]  # `wider`
+    assert seeds_of(store.claim_together("w", 1)) == [3]
+    assert seeds_of(store.claim_together("w", 1)) == [0]
+    store.stop_sweep(sweep.id)
+    states = [must(store.get(run_id)).state for run_id in sweep.runs]
+    assert states == ["stopping", "stopped", "stopped", "running"]
+    assert must(store.get(other.id)).state == "running"
+    assert store.searching() == []
+    store.extend_sweep(sweep.id, [small(7)])
+    assert len(store.sweeps()[0].runs) == 4
+
+
+def test_a_search_counts_as_work_until_it_is_over(store: RunStore) -> None:
+    assert store.open_runs() == 0
+    sweep = store.submit_sweep([], [{"any": 1}])
+    assert (store.open_runs(), store.searching(), sweep.searching) == (1, [sweep], True)
+    store.extend_sweep(sweep.id, [small(0), small(1)])
+    assert store.open_runs() == 3
+    assert len(store.sweeps()[0].runs) == 2
+    store.extend_sweep(sweep.id, [])
+    assert (store.open_runs(), store.searching()) == (2, [])
+
+
+def test_a_search_asks_batch_by_batch(store: RunStore) -> None:
+    """Its state is in its runs: whoever asks, and however often, the same batch is queued once."""
+    search = WeightSearch(base=small(0), trials=5, at_once=3, seeds=(0, 1))
+    equal = store.submit_sweep([small(0), small(1)])  # equal weights, which the search would try, too
+    sweep = store.submit_sweep([wider(0)], [search.model_dump(mode="json")])
+    store.register_worker("w", 0)
+    batches = []
+    while store.searching():
+        advance(store)
+        advance(store)
+        runs = [must(store.get(run_id)) for run_id in store.sweeps()[0].runs]
+        batches.append({tuple(run.spec["balancer"]["options"]["weights"]) for run in runs if run.open})
+        for run in runs:
+            if run.open:
+                store.request_stop(run.id) if run.seed == 1 and len(batches) == 2 else finish(store, run)
+    assert [len(batch) for batch in batches] == [3, 2, 0]
+    assert not batches[0] & batches[1]
+    assert (1.0, 1.0) in batches[0]
+    assert set(equal.runs) < {*store.sweeps()[0].runs}
+    assert len(store.sweeps()[0].runs) == 1 + 10
+    assert sweep.id == store.sweeps()[0].id
+
+
+def finish(store: RunStore, run: RunRecord) -> None:
+    """Train it, as a worker would."""
+    while must(store.get(run.id)).state == "queued":
+        store.claim("w")
+    for told in train([RunSpec.parse(run.spec)]):
+        if not isinstance(told, Step | Checkpoint):
+            store.append(run.id, "w", told)
+
+
+def test_a_search_of_another_version_ends(store: RunStore) -> None:
+    store.submit_sweep([], [{"no": "search"}])
+    advance(store)
+    assert store.searching() == []
+
+
+def test_a_run_starts_from_runs_of_the_store_only(store: RunStore, tmp_path: Path) -> None:
+    run, _ = store.submit(small())
+    assert find_run(store, run.id) == store.folder(run.id)
+    for name in ("00000000", "example-conflict-mmoe-0", str(tmp_path), "../" + run.id, "", "."):
+        with pytest.raises(LookupError, match="there is no such run here"):
+            find_run(store, name)
 
 
 def test_a_stopped_run_goes_to_the_end_of_the_queue_and_on(store: RunStore) -> None:
