@@ -12,8 +12,8 @@ from mtl_core.balancing.rules.gramian import Gram, GramianRule, scaled
 from mtl_core.balancing.rules.losses import TINY
 from mtl_core.balancing.rules.solvers import linear_program, onto_simplex, shortest_in_hull
 
-#: By how much EPO's steps in balance may miss the condition that keeps the balance, in units of the largest |g|^2.
-BALANCE_ROOM = 1e-6
+#: With losses as close to balance as this (some 1e-6 apart), what EPO measures is but rounding and asks for nothing.
+EVEN = 1e-12
 
 
 class MGDARule(GramianRule):
@@ -96,14 +96,14 @@ class EPORule(GramianRule):
         # When balanced: none may rise, and the balance must not get worse than it has to.
         least = torch.where(balanced, 0, least)
         top = torch.where(active, gain, -torch.inf).amax(-1, keepdim=True)
-        keep = torch.where(balanced, top.clamp(max=0), -torch.inf)
+        keep = torch.where(balanced & (mu > EVEN), top.clamp(max=0), -torch.inf)
         target = torch.where(balanced, products.sum(-2), gain)
 
-        # Rows of size 1, whatever the gradients' lengths. The last one is left in its own size, with some room: when
-        # all is in balance, a and with it the whole row is but rounding.
+        # Rows of size 1, whatever the gradients' lengths.
         size = norms.unsqueeze(-1).clamp(min=TINY)
-        rows = torch.cat([products / size, gain.unsqueeze(-2)], -2)
-        bounds = torch.cat([torch.where(gram.live, least / size.squeeze(-1), -torch.inf), keep - BALANCE_ROOM], -1)
+        length = gain.abs().amax(-1, keepdim=True).clamp(min=TINY)
+        rows = torch.cat([products / size, (gain / length).unsqueeze(-2)], -2)
+        bounds = torch.cat([torch.where(gram.live, least / size.squeeze(-1), -torch.inf), keep / length], -1)
         goal = target / target.abs().amax(-1, keepdim=True).clamp(min=TINY)
         return linear_program(goal, rows, bounds, active, 10 * gram.ridge)
 
