@@ -77,8 +77,8 @@ def combine(
     gramian = rows @ rows.mT if rule.needs_gramian else None
     state = rule.initial_state(rows.device)
     of_step = None if drawn is None or rule.noise_per_element else drawn.flatten()
-    weights, _ = rule.weights(values, gramian, state, noise=of_step)
-    direction = rule.direction(rows, weights, drawn if rule.noise_per_element else None)
+    weights, state = rule.weights(values, gramian, state, noise=of_step)
+    direction = rule.direction(rows, weights, drawn if rule.noise_per_element else None, state)
     return direction if given else direction.numpy()
 
 

@@ -152,7 +152,7 @@ class Population:
             own = weights if self._own_weighted else active.to(weights.dtype)
             merged = self.sharing.merge(gradients, weights, own)
             if rule.needs_gradients and self.sharing.exists:
-                direction = rule.direction(self.sharing.flatten(gradients), weights, noise.elements)
+                direction = rule.direction(self.sharing.flatten(gradients), weights, noise.elements, self.balance)
                 merged = self.sharing.replace(merged, direction)
             if penalty.requires_grad:
                 extra = torch.autograd.grad(penalty.sum(), self._leaves, allow_unused=True)

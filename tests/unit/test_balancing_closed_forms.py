@@ -264,7 +264,7 @@ def test_epo_reaches_the_preferred_point() -> None:
         apart = at.unsqueeze(1) - goals
         losses = apart.square().sum(-1) / 2
         weights, state = rule.weights(losses, apart @ apart.mT, state)
-        at = at - 0.01 * rule.direction(apart, weights, None)
+        at = at - 0.01 * rule.direction(apart, weights, None, state)
     scaled = r * losses
     torch.testing.assert_close((scaled[:, 0] / scaled[:, 1]).log(), torch.zeros(3).double(), rtol=0, atol=0.15)
     assert at[:, 1].abs().max() < 0.05
@@ -362,9 +362,9 @@ def test_graddrop_on_pair_c() -> None:
     rows = torch.tensor([[1.0, 0], [-0.5, 1]], dtype=torch.float64)
     assert combine("graddrop", rows, noise=[0.6, 0.6]).tolist() == [1, 1]
     assert combine("graddrop", rows, noise=[0.7, 0.999]).tolist() == [-0.5, 1]
-    rule, _ = built("graddrop")
+    rule, state = built("graddrop")
     noise = torch.rand(20_000, 2, generator=torch.Generator().manual_seed(0))
-    mean = rule.direction(rows.expand(20_000, 2, 2), torch.ones(20_000, 2).double(), noise).mean(0)
+    mean = rule.direction(rows.expand(20_000, 2, 2), torch.ones(20_000, 2).double(), noise, state).mean(0)
     assert mean.tolist() == pytest.approx([0.5, 1], abs=0.02)
 
 

@@ -59,7 +59,7 @@ class Course:
         gramian = rows @ rows.mT if rule.needs_gramian else None
         noise = None if self.noise is None else self.noise[at]
         weights, state = rule.weights(self.losses[at], gramian, state, active=self.active[at], noise=noise)
-        direction = rule.direction(rows, weights, self.drawn[at] if rule.noise_per_element else None)
+        direction = rule.direction(rows, weights, self.drawn[at] if rule.noise_per_element else None, state)
         if rule.needs_losses_after:
             state = rule.after_step(self.losses[at], self.after[at], state)
         return weights, direction, rule.after_epoch(self.losses[at] * self.active[at], state)
@@ -127,6 +127,7 @@ DIALS: list[tuple[str, str, Any, Any]] = [
     ("nash", "max_norm", 0.5, 1),
     ("aligned", "w", [1, 1, 1], [0, 0, 1]),
     ("upgrad", "pref", [1, 1, 1], [0, 0, 1]),
+    ("graddrop", "leak", 0.0, 0.7),
 ]
 
 
@@ -138,14 +139,16 @@ def test_members_may_differ_in_a_dial(name: str, field: str, one: Any, other: An
     states = [rule.initial_state(CPU) for rule in rules]
     together = {key: torch.stack([state[key] for state in states]) for key in states[0]}
     for t in range(4):
-        weights, _, together = course.step(t, together)
-        expected = []
+        weights, direction, together = course.step(t, together)
+        expected, directions = [], []
         for member, rule in enumerate(rules):
             course.rule = rule
-            w, _, states[member] = course.step(t, states[member], (member,))
+            w, d, states[member] = course.step(t, states[member], (member,))
             expected.append(w)
+            directions.append(d)
         course.rule = rules[0]
         torch.testing.assert_close(weights, torch.stack(expected))
+        torch.testing.assert_close(direction, torch.stack(directions))
 
 
 @every_rule

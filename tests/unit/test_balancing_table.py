@@ -194,7 +194,7 @@ def test_quadratic_flow(
         apart = at.unsqueeze(1) - goals
         losses, gradients = steep * apart.square().sum(-1) / 2, steep.unsqueeze(-1) * apart
         weights, state = rule.weights(losses, gradients @ gradients.mT, state)
-        at = at - rate * rule.direction(gradients, weights, None)
+        at = at - rate * rule.direction(gradients, weights, None, state)
         rate *= shrink
     np.testing.assert_allclose(at[:, 0].numpy(), ends, atol=0.01)
     assert at[:, 1].abs().max() < 0.01

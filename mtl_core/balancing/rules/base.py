@@ -71,8 +71,11 @@ class Balancer(ABC):
         """The state after an epoch with these mean training losses [..., K]; 0 for a task that had no row at all."""
         return state
 
-    def direction(self, gradients: Tensor, weights: Tensor, noise: Tensor | None) -> Tensor:
-        """The step's direction [..., P] from task gradients [..., K, P]; noise [..., P] if `noise_per_element`."""
+    def direction(self, gradients: Tensor, weights: Tensor, noise: Tensor | None, state: State) -> Tensor:
+        """The step's direction [..., P] from task gradients [..., K, P] and what `weights` returned.
+
+        `noise` is [..., P], uniform in [0, 1), if `noise_per_element`; else None.
+        """
         return torch.einsum("...k,...kp->...p", weights, gradients)
 
 

@@ -117,7 +117,7 @@ class GradDropRule(Balancer):
         self._leak = leak
 
     def initial_state(self, device: torch.device) -> State:
-        return {}
+        return {"leak": torch.tensor(self._leak, device=device)}
 
     def weights(
         self,
@@ -130,10 +130,11 @@ class GradDropRule(Balancer):
     ) -> tuple[Tensor, State]:
         return only(active, torch.ones_like(losses)), state
 
-    def direction(self, gradients: Tensor, weights: Tensor, noise: Tensor | None) -> Tensor:
+    def direction(self, gradients: Tensor, weights: Tensor, noise: Tensor | None, state: State) -> Tensor:
         assert noise is not None
         parts = weights.unsqueeze(-1) * gradients
         total = parts.abs().sum(-2)
         positive = (1 + parts.sum(-2) / torch.where(total > 0, total, 1)) / 2
         kept = (positive > noise) * parts.clamp(min=0).sum(-2) + (positive < noise) * parts.clamp(max=0).sum(-2)
-        return self._leak * parts.sum(-2) + (1 - self._leak) * kept
+        leak = state["leak"].to(kept).unsqueeze(-1)
+        return leak * parts.sum(-2) + (1 - leak) * kept
