@@ -65,6 +65,10 @@ class GatedExperts(nn.Module):
         # Known while building, so that the forward pass branches on no data.
         self.one_source = len({expert.source for expert in experts}) == 1
         self.one_selector = len({(gate.source, gate.beside) for gate in gates}) == 1
+        self.first_source, self.first_selector = experts[0].source, gates[0].source
+        self.sees_all = bool(seen.all())
+        #: Every gate chooses among all experts, so that logits need no sorting.
+        self.chooses_all = bool(chooses.all())
         self.adds = any(gate.beside is not None for gate in gates)
         self.any_fixed = any(gate.fixed for gate in gates)
         self.any_detached = bool(detached.any())
@@ -103,13 +107,17 @@ class GatedExperts(nn.Module):
             alone = self.visible.to(x_SBD.dtype)
             weights = torch.where(self.fixed.any(1, keepdim=True), self.fixed, alone) if self.any_fixed else alone
             return weights[:, None, :].expand(gates, rows, -1)
-        padded = torch.cat([self.gate_weight, self.gate_weight.new_zeros(1, self.gate_weight.shape[1])])
-        weight_GED = nn.functional.embedding(self.row, padded)
         if self.one_selector:
-            logits = (self._selector(x_SBD, slice(1))[0] @ weight_GED.flatten(0, 1).T).unflatten(1, self.row.shape)
-            logits = logits.transpose(0, 1)
+            # One product for all gates, then each pair's logit to its place.
+            pairs_BP = self._selector(x_SBD)[0] @ self.gate_weight.T
+            if not self.chooses_all:
+                padded = torch.cat([pairs_BP, pairs_BP.new_zeros(rows, 1)], 1)
+                pairs_BP = padded.index_select(1, self.row.flatten())
+            logits = pairs_BP.unflatten(1, self.row.shape).transpose(0, 1)
         else:
-            logits = torch.bmm(self._selector(x_SBD, slice(None)), weight_GED.transpose(1, 2))
+            padded = torch.cat([self.gate_weight, self.gate_weight.new_zeros(1, self.gate_weight.shape[1])])
+            weight_GED = padded.index_select(0, self.row.flatten()).unflatten(0, self.row.shape)
+            logits = torch.bmm(self._selector(x_SBD), weight_GED.transpose(1, 2))
         stays = self.visible[:, None, :]
         if noise_BN is not None:
             # Pairs without weights are never left out.
@@ -117,17 +125,21 @@ class GatedExperts(nn.Module):
             u_GBE = u_BGE.transpose(0, 1)
             largest = u_GBE.masked_fill(~stays, -1.0).amax(2, keepdim=True)
             stays = stays & ((u_GBE >= dropout) | (u_GBE == largest))
-        weights = torch.softmax(logits.masked_fill(~stays, float("-inf")), dim=-1)
+        hidden = noise_BN is not None or not self.sees_all
+        weights = torch.softmax(logits.masked_fill(~stays, float("-inf")) if hidden else logits, dim=-1)
         if self.any_fixed:
             weights = torch.where(self.fixed.any(1)[:, None, None], self.fixed[:, None, :], weights)
         return weights
 
-    def _selector(self, x_SBD: Tensor, gates: slice) -> Tensor:
-        """What these gates select from [G, B, D]."""
-        selector = x_SBD[self.selector[gates]]
+    def _selector(self, x_SBD: Tensor) -> Tensor:
+        """What the gates select from [G, B, D], or [1, B, D] where all select from the same."""
+        if self.one_selector and not self.adds:
+            return _stream(x_SBD, self.first_selector)
+        gates = slice(1) if self.one_selector else slice(None)
+        selector = x_SBD.index_select(0, self.selector[gates])
         if not self.adds:
             return selector
-        return selector + torch.cat([torch.zeros_like(x_SBD[:1]), x_SBD])[self.beside[gates]]
+        return selector + torch.cat([torch.zeros_like(x_SBD[:1]), x_SBD]).index_select(0, self.beside[gates])
 
     def native(self) -> Tensor:
         """Weights past the softmax [G, E]: 0 for an expert that is not the gate's own."""
@@ -140,13 +152,19 @@ class GatedExperts(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Streams in; mixes [G, B, H] and gate weights [G, B, E], without the native ones, out."""
         gate_GBE = self.gates(encoder_SBD if self.selects_from_encoder else x_SBD, noise_BN, dropout)
-        expert_EBH = self.experts(x_SBD[self.source[:1] if self.one_source else self.source])
+        read = _stream(x_SBD, self.first_source) if self.one_source else x_SBD.index_select(0, self.source)
+        expert_EBH = self.experts(read)
         weight_GBE = gate_GBE + self.native()[:, None, :] if self.any_native else gate_GBE
         if not self.any_detached:
             return _mix(weight_GBE, expert_EBH), gate_GBE
         stopped = self.detached[:, None, :]
         trained = _mix(weight_GBE.masked_fill(stopped, 0.0), expert_EBH)
         return trained + _mix(weight_GBE.masked_fill(~stopped, 0.0), expert_EBH.detach()), gate_GBE
+
+
+def _stream(x_SBD: Tensor, place: int) -> Tensor:
+    """One stream [1, B, D], without a copy; where there is but one, without a step in the graph either."""
+    return x_SBD if x_SBD.shape[0] == 1 else x_SBD[place : place + 1]
 
 
 def _mix(weight_GBE: Tensor, expert_EBH: Tensor) -> Tensor:

@@ -44,5 +44,6 @@ class MixtureTrunk(Trunk):
                 gates[gate_key(number, gate.name)] = gate_GBE[g]
         outputs = self.wiring.outputs
         if all(len(gates_of_task) == 1 for gates_of_task in outputs):
-            return x_SBD[[gate for (gate,) in outputs]], gates
+            chosen = [gate for (gate,) in outputs]
+            return x_SBD if chosen == list(range(x_SBD.shape[0])) else x_SBD[chosen], gates
         return tuple(torch.cat([x_SBD[g] for g in gates_of_task], dim=1) for gates_of_task in outputs), gates
