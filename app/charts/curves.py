@@ -36,14 +36,8 @@ def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     # A letter is about a thirtieth of the plot on a laptop; a label also has a number of six.
-    room = 1.1 + min(0.9, (max(map(len, tasks), default=0) + 6) / 30)
-    ticks = sorted({1, *range(5, epochs, max(5, epochs // 4 // 5 * 5)), epochs})
-    x = alt.X(
-        "epoch:Q",
-        # Room for the labels at the right from the start: a label that grew out of the plot would shrink it.
-        scale=alt.Scale(domain=[1, 1 + room * max(epochs - 1, 1)], nice=False),
-        axis=alt.Axis(title="epoch", values=ticks, format="d", grid=False),
-    )
+    room = 1.1 + min(1.0, (max(map(len, tasks), default=0) + 8) / 30)
+    x = epoch_axis(epochs, room)
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
     tooltip = [
         alt.Tooltip("task:N"),
@@ -85,11 +79,35 @@ def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=["epoch", "value", "task", "text"])
     last = solid.sort_values("epoch").groupby(["task", "line"], sort=False).tail(1).sort_values("value")
     span = float(rows["value"].max() - rows["value"].min()) or 1.0
-    places: list[float] = []
-    for value in last["value"]:
-        places.append(max(float(value), places[-1] + LABEL_HEIGHT * span) if places else float(value))
-    # They were pushed upwards only: half of the last one's push back down keeps them all near their lines.
-    slack = (places[-1] - float(last["value"].iloc[-1])) / 2
+    places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
     texts = [f"{task} {value:.4f}" for task, value in zip(last["task"], last["value"], strict=True)]
-    epochs, tasks = last["epoch"].tolist(), last["task"].tolist()
-    return pd.DataFrame({"epoch": epochs, "value": [p - slack for p in places], "task": tasks, "text": texts})
+    return pd.DataFrame(
+        {"epoch": last["epoch"].tolist(), "value": places, "task": last["task"].tolist(), "text": texts}
+    )
+
+
+def apart(values: Sequence[float], least: float) -> list[float]:
+    """Places for labels of these ascending values, near them and at least `least` from each other."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(float(value), places[-1] + least) if places else float(value))
+    # They were pushed upwards only: half of the last one's push back down keeps them all near their lines.
+    slack = (places[-1] - float(values[-1])) / 2 if places else 0.0
+    return [place - slack for place in places]
+
+
+def epoch_axis(epochs: int, room: float, ticks: int = 4, title: str | None = "epoch") -> alt.X:
+    """The whole budget from the start, so that nothing jumps while a curve grows, and `room` for labels at its right.
+
+    Args:
+        epochs: the budget.
+        room: length of the scale, in budgets. A label that grew out of the plot would shrink it.
+        ticks: about how many epochs are written.
+        title: of the axis.
+    """
+    step = max(5, epochs // ticks // 5 * 5)
+    return alt.X(
+        "epoch:Q",
+        scale=alt.Scale(domain=[1, 1 + room * max(epochs - 1, 1)], nice=False),
+        axis=alt.Axis(title=title, values=sorted({1, *range(5, epochs, step), epochs}), format="d", grid=False),
+    )

@@ -1,0 +1,189 @@
+"""From a run's epochs to what the loss-weight and conflict panels draw, and what their numbers say. No Streamlit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from app.charts.conflict import PAIR_COLUMNS, Plane, plane
+from app.charts.weights import COLUMNS, LENGTH, SHARE, WEIGHT, Quantity
+from app.library import History
+from app.wording import MINUS, join
+from mtl_core.events import Conflict, Epoch
+from mtl_core.trunks.wiring import Wiring
+
+#: Shares and cosines nearer than this are called equal: an epoch's mean over a few dozen batches is no finer.
+CLOSE = 0.02
+
+
+def task_rows(history: History, tasks: Sequence[str], quantity: Quantity) -> pd.DataFrame:
+    """Rows for `charts.weights.task_lines`."""
+    rows = [
+        (epoch.epoch, task, value)
+        for epoch in history.epochs
+        for task, value in zip(tasks, _values(epoch, tasks, quantity), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _values(epoch: Epoch, tasks: Sequence[str], quantity: Quantity) -> list[float | None]:
+    if quantity == WEIGHT:
+        return [epoch.weights.get(task) for task in tasks]
+    if epoch.conflict is None:
+        return [None] * len(tasks)
+    return {LENGTH: epoch.conflict.norms, SHARE: epoch.conflict.effective}[quantity]
+
+
+def pair_rows(history: History, tasks: Sequence[str]) -> pd.DataFrame:
+    """Rows for `charts.conflict.cosine_curves`: one per epoch and pair of tasks."""
+    rows = []
+    for epoch in history.epochs:
+        if epoch.conflict is not None:
+            for i, j in itertools.combinations(range(len(tasks)), 2):
+                name = f"{tasks[i]}, {tasks[j]}"
+                rows.append((epoch.epoch, name, epoch.conflict.cosine[i][j], epoch.conflict.negative[i][j]))
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+def latest(history: History) -> Epoch | None:
+    """The last epoch in which gradients were compared."""
+    return next((epoch for epoch in reversed(history.epochs) if epoch.conflict is not None), None)
+
+
+def plane_of(epoch: Epoch, tasks: Sequence[str]) -> Plane | None:
+    """The picture of two tasks' mean gradients and the step made of them; None where a number is missing."""
+    conflict = epoch.conflict
+    if conflict is None or len(tasks) != 2:
+        return None
+    cosine = conflict.cosine[0][1]
+    lengths = [norm for norm in conflict.norms if norm is not None]
+    # Shares are of lengths, without a sign; a rule may turn a gradient around.
+    signs = [-1.0 if epoch.weights.get(task, 0.0) < 0 else 1.0 for task in tasks]
+    parts = [s * e for s, e in zip(signs, conflict.effective, strict=True) if e is not None]
+    if cosine is None or len(lengths) < 2 or len(parts) < 2:
+        return None
+    return plane(lengths, cosine, parts)
+
+
+def nothing_to_compare(history: History, wiring: Wiring, tasks: Sequence[str], example: bool) -> str | None:
+    """Why there is nothing to draw, in a sentence; None where there is, or will be."""
+    if len(tasks) < 2:
+        return "There is one task: nothing can pull against it."
+    alone = all(expert.owner is not None for level in wiring.levels for expert in level.experts) and all(
+        wiring.levels[-1].gates[g].owner is not None for read in wiring.outputs for g in read
+    )
+    unshared = "Every task has a network of its own: nothing is shared, so there is nothing to conflict."
+    if latest(history) is not None:
+        return None
+    if not history.epochs:
+        return unshared if alone and wiring.reads == frozenset(range(len(tasks))) else None
+    if example and not alone:
+        return "This example was made without a look at its gradients: press Train to see them."
+    return unshared
+
+
+def weights_sentence(history: History, tasks: Sequence[str]) -> str:
+    """Whose gradient makes up the step, and whether that comes from its weight or its length."""
+    epoch = latest(history)
+    if epoch is None or epoch.conflict is None:
+        return "No epoch is done yet." if not history.epochs else ""
+    known = [(t, e) for t, e in zip(tasks, epoch.conflict.effective, strict=True) if e is not None]
+    if len(known) < 2:
+        return f"After epoch {epoch.epoch} fewer than two tasks had a gradient."
+    (top, most), (low, least) = max(known, key=lambda item: item[1]), min(known, key=lambda item: item[1])
+    text = f"In epoch {epoch.epoch} "
+    if most - least < CLOSE:
+        text += f"{join([t for t, _ in known])} {'both' if len(known) == 2 else 'all'} put equal parts into the step"
+    elif len(known) == 2:
+        text += f"{top} made up {most:.0%} of the step, {low} {least:.0%}"
+    else:
+        text += f"{top} made up most of the step ({most:.0%}), {low} least ({least:.0%})"
+    if most - least >= CLOSE:
+        text += f": {_reason(epoch, tasks, top, low)}"
+    return text + "." + _unsolved(epoch)
+
+
+def _reason(epoch: Epoch, tasks: Sequence[str], top: str, low: str) -> str:
+    """Weight, length or both."""
+    assert epoch.conflict is not None
+    norms = dict(zip(tasks, epoch.conflict.norms, strict=True))
+    lengths, weights = _ratio(norms[top], norms[low]), _ratio(epoch.weights.get(top), epoch.weights.get(low))
+    parts = []
+    if weights is not None and abs(weights - 1) > CLOSE:
+        parts.append(f"its loss counts {_times(weights)} as much")
+    if lengths is not None and abs(lengths - 1) > CLOSE:
+        parts.append(f"its gradient is {_times(lengths)} as long")
+    if not parts:
+        return "weights and lengths differ from batch to batch"
+    same = "at equal weights, " if weights is not None and abs(weights - 1) <= CLOSE else ""
+    return same + " and ".join(parts)
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None or b == 0 else abs(a / b)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.1f} times" if ratio >= 1.05 else f"{ratio:.2g} times"
+
+
+def _unsolved(epoch: Epoch) -> str:
+    if not epoch.unsolved:
+        return ""
+    steps = "one step" if epoch.unsolved == 1 else f"{epoch.unsolved:,} steps"
+    return f" In {steps} so far the balancer found no solution and took equal weights."
+
+
+def conflict_sentence(history: History, tasks: Sequence[str]) -> str:
+    """How often the tasks pulled apart, and whether the step serves them all."""
+    epoch = latest(history)
+    if epoch is None or epoch.conflict is None:
+        return "No epoch is done yet." if not history.epochs else ""
+    pairs = _pairs(epoch.conflict, tasks)
+    if not pairs:
+        return f"In epoch {epoch.epoch} no two tasks had a gradient in the same batch."
+    if len(tasks) == 2:
+        return _two(epoch, tasks)
+    name, cosine, negative = min(pairs, key=lambda pair: pair[1])
+    fighting = sum(share > 0.5 for *_, share in pairs)
+    text = f"In epoch {epoch.epoch} {fighting} of {len(pairs)} pairs pulled apart in most steps"
+    verb = "worst were" if cosine < 0 else "the least alike were"
+    text += f"; {verb} {name} (mean cosine {signed(cosine)}, apart in {negative:.0%} of steps)"
+    name, cosine, _ = max(pairs, key=lambda pair: pair[1])
+    return f"{text}, the most alike {name} ({signed(cosine)})."
+
+
+def _two(epoch: Epoch, tasks: Sequence[str]) -> str:
+    assert epoch.conflict is not None
+    ((_, cosine, negative),) = _pairs(epoch.conflict, tasks)
+    text = f"In epoch {epoch.epoch} {tasks[0]} and {tasks[1]} pulled apart in {negative:.0%} of the steps"
+    text += f" (mean cosine {signed(cosine)})"
+    picture = plane_of(epoch, tasks)
+    off = picture.off if picture is not None else None
+    if off is None:
+        return f"{text}; on average they cancel, and no step is left."
+    hurt = [task for task, angle in zip(tasks, off, strict=True) if angle > math.pi / 2 + 1e-9]
+    if hurt:
+        return f"{text}; the mean step goes against {join(hurt)}: it raises that loss."
+    near, far = (0, 1) if off[0] <= off[1] else (1, 0)
+    if off[far] - off[near] < math.radians(5):
+        return f"{text}; the mean step lies in the middle and lowers both losses."
+    return f"{text}; the mean step lowers both losses and lies nearer to {tasks[near]}'s gradient."
+
+
+def _pairs(conflict: Conflict, tasks: Sequence[str]) -> list[tuple[str, float, float]]:
+    """(names, mean cosine, share of steps in conflict) of every pair that ever met."""
+    found = []
+    for i, j in itertools.combinations(range(len(tasks)), 2):
+        cosine, negative = conflict.cosine[i][j], conflict.negative[i][j]
+        if cosine is not None and negative is not None:
+            found.append((f"{tasks[i]} and {tasks[j]}", cosine, negative))
+    return found
+
+
+def signed(value: float) -> str:
+    """+0.12 or −0.12."""
+    return f"{value:+z.2f}".replace("-", MINUS)
