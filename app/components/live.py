@@ -7,6 +7,6 @@ import streamlit as st
 from app.charts.drawing import Drawing
 
 
-def live_chart(drawing: Drawing, alt: str, key: str | None = None) -> None:
-    """Draw at the width of the container; `alt` states the chart's claim."""
-    st.vega_lite_chart(spec=drawing.spec(), width="stretch", alt=alt, key=key)
+def live_chart(drawing: Drawing, alt: str, key: str | None = None, *, fixed: bool = False) -> None:
+    """Draw at the width of the container, or at the drawing's own where it is `fixed`; `alt` states the claim."""
+    st.vega_lite_chart(spec=drawing.spec(), width="content" if fixed else "stretch", alt=alt, key=key)

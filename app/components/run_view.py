@@ -1,23 +1,26 @@
-"""Everything about one run: what it does now, its architecture and gates, its curves."""
+"""Everything about one run: what it does now, its architecture and gates, its curves, what its tasks pull at."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import analysis, services, wording
+from app import analysis, gradients, services, wording
 from app.charts.architecture import architecture
+from app.charts.conflict import arrows, conflict_shares, cosine_curves, cosine_table
 from app.charts.curves import auc_curves
 from app.charts.gates import gate_bars
+from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
 from app.components.live import live_chart
+from app.components.setup_panel import adopt
 from app.jobs.records import RunRecord
 from app.library import History, is_example
 
 STATES = {
     "queued": ":material/schedule: queued",
     "running": ":material/play_arrow: running",
-    "stopping": ":material/stop: stopping",
+    "stopping": ":material/pause: pausing",
     "finished": ":material/check: finished",
-    "stopped": ":material/stop_circle: stopped",
+    "stopped": ":material/pause_circle: paused",
     "failed": ":material/error: failed",
 }
 
@@ -35,8 +38,8 @@ def header(record: RunRecord, history: History) -> None:
         st.caption(f":material/info: {note}")
 
 
-def progress(record: RunRecord) -> None:
-    """How far the run is, and the buttons that fit its state."""
+def progress(record: RunRecord, foreign: bool) -> None:
+    """How far the run is; and, where it is not the run that the controls describe, the buttons that fit its state."""
     if record.state == "queued":
         place = record.queue_position or 1
         ahead = "next in line" if place == 1 else f"{place - 1} before it in the queue"
@@ -47,38 +50,49 @@ def progress(record: RunRecord) -> None:
             pieces.append(f"{wording.count(record.samples_per_second)} samples/s")
         if record.seconds_left is not None:
             pieces.append(f"{wording.seconds(record.seconds_left)} left")
-        st.progress(record.fraction, text="Stopping" if record.state == "stopping" else " · ".join(pieces))
+        st.progress(record.fraction, text="Pausing" if record.state == "stopping" else " · ".join(pieces))
     elif record.state == "failed":
         st.error(record.message or "The run failed.", title="This run failed")
     elif record.state == "stopped":
-        st.info(
-            f"Stopped after epoch {record.epoch} of {record.epochs}. It can go on from there." if record.epoch
-            else "Stopped before the first epoch was done."
+        st.progress(
+            record.fraction,
+            text=f"Paused after epoch {record.epoch} of {record.epochs}: it can go on from there" if record.epoch
+            else "At the beginning: nothing is trained yet",
         )  # fmt: skip
-    if record.state in ("queued", "running"):
-        st.button(
-            "Stop",
-            icon=":material/stop:",
-            key=f"stop.{record.id}",
-            on_click=_stop,
-            args=(record.id,),
-            shortcut="Escape",
-        )
-    elif record.state == "stopped":
-        st.button("Go on", icon=":material/play_arrow:", key=f"resume.{record.id}", on_click=_resume, args=(record.id,))
+    if not foreign:
+        return
+    with st.container(horizontal=True):
+        if record.state in ("queued", "running"):
+            st.button(
+                "Pause", icon=":material/pause:", key=f"stop.{record.id}", on_click=_stop, args=(record.id,),
+                shortcut="Escape",
+            )  # fmt: skip
+        elif record.state == "stopped":
+            st.button(
+                "Go on", icon=":material/play_arrow:", key=f"resume.{record.id}", on_click=_resume, args=(record.id,)
+            )
+        if st.button(
+            "Set the controls to this run", icon=":material/tune:", key=f"adopt.{record.id}", type="tertiary",
+            help="The controls at the left say something else",
+        ):  # fmt: skip
+            adopt(analysis.keys(record).spec)
+            st.rerun()
 
 
 def curves_card(record: RunRecord, history: History, baseline: RunRecord | None) -> None:
-    """AUC by epoch."""
+    """Every task's own metric by epoch: one picture per metric."""
     library = services.library()
+    kinds = {task.name: "AUC" if task.kind == "binary" else "MSE" for task in analysis.keys(record).spec.schema.tasks}
+    metrics = list(dict.fromkeys(kinds.values()))
     with st.container(border=True):
-        st.markdown("**AUC by epoch (validation)**")
+        st.markdown(f"**{wording.join(metrics)} by epoch (validation)**")
         base = library.history(baseline.id) if baseline is not None and baseline.id != record.id else None
         rows = analysis.with_yardstick(history, base, wording.run_name(record))
         tasks = _tasks(record, history)
         sentence = wording.curves_sentence(history, base)
-        metric = wording.metric_names(history)
-        live_chart(auc_curves(rows, tasks, record.epochs, metric), _alt(record, "AUC by epoch.", sentence))
+        for metric in metrics:
+            own = rows[rows["task"].map(kinds) == metric]
+            live_chart(auc_curves(own, tasks, record.epochs, metric), _alt(record, f"{metric} by epoch.", sentence))
         st.caption(sentence)
         st.caption(
             ("Dotted: single-task with the same seed and budget. Ring: test. " if base else "Ring: test. ")
@@ -113,8 +127,74 @@ def gates_card(record: RunRecord, history: History) -> None:
         st.caption(sentence)
 
 
-def run_panel(run_id: str, ticking: bool) -> None:
-    """The whole view of one run, as a fragment; `ticking`: it has a clock, as one of an open run should."""
+def weights_card(record: RunRecord, history: History) -> None:
+    """Loss weight times gradient length is a task's share of the step: the three by epoch."""
+    tasks = _tasks(record, history)
+    with st.container(border=True):
+        st.markdown("**What each task puts into the shared step, by epoch**")
+        sentence = gradients.weights_sentence(history, tasks)
+        titles = ("Loss weight", "× length of its gradient", "= share of the step")
+        for column, title, quantity in zip(st.columns(3), titles, (WEIGHT, LENGTH, SHARE), strict=True):
+            with column:
+                st.caption(title)
+                drawing = task_lines(gradients.task_rows(history, tasks, quantity), tasks, record.epochs, quantity)
+                live_chart(drawing, _alt(record, f"{quantity.title.capitalize()} of each task by epoch.", sentence))
+        st.caption(sentence)
+        st.caption(f"Shared parameters only; means over the batches of an epoch. {wording.source_line(history)}")
+
+
+def conflict_card(record: RunRecord, history: History) -> None:
+    """How the tasks' gradients stand to each other: as arrows for two tasks, as a table for more; and by epoch."""
+    tasks = _tasks(record, history)
+    epoch = gradients.latest(history)
+    with st.container(border=True):
+        st.markdown("**Do the tasks pull apart?**")
+        sentence = gradients.conflict_sentence(history, tasks)
+        left, right = st.columns([2, 3])
+        with left:
+            if len(tasks) == 2:
+                picture = gradients.plane_of(epoch, tasks) if epoch else None
+                live_chart(arrows(picture, tasks), _alt(record, "Two gradients and the step.", sentence), fixed=True)
+                st.caption("Colours: the two tasks' gradients. Grey: the step. Dashed: the angle between the two.")
+            else:
+                cosines = epoch.conflict.cosine if epoch and epoch.conflict else []
+                live_chart(cosine_table(cosines, tasks), _alt(record, "Cosine of every two gradients.", sentence))
+                st.caption("Mean cosine of two tasks' gradients: below 0 they pull apart.")
+        with right:
+            rows = gradients.pair_rows(history, tasks)
+            live_chart(cosine_curves(rows, record.epochs), _alt(record, "Mean cosine by epoch.", sentence))
+            live_chart(conflict_shares(rows, record.epochs), _alt(record, "Steps in conflict by epoch.", sentence))
+        st.caption(sentence)
+        st.caption(
+            "Averages over the batches of an epoch, not one batch: lengths are mean lengths, the angle is that of the "
+            "mean cosine, the step follows the mean shares (its own length is scaled)."
+            if len(tasks) == 2
+            else "Averages over the batches of an epoch; a conflict is a batch with a cosine below 0."
+        )  # fmt: skip
+
+
+def gradient_cards(record: RunRecord, history: History) -> None:
+    """What the tasks pull at; a sentence where there is nothing to draw."""
+    reason = gradients.nothing_to_compare(
+        history, analysis.wiring(record, history), _tasks(record, history), is_example(record.id)
+    )
+    if reason is None:
+        weights_card(record, history)
+        conflict_card(record, history)
+        return
+    with st.container(border=True):
+        st.markdown("**Do the tasks pull apart?**")
+        st.caption(reason)
+
+
+def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
+    """The whole view of one run, as a fragment.
+
+    Args:
+        run_id: the run.
+        ticking: it has a clock, as one of an open run should.
+        foreign: the controls describe another run.
+    """
     library = services.library()
     record = library.record(run_id)
     if record is None:
@@ -122,7 +202,7 @@ def run_panel(run_id: str, ticking: bool) -> None:
         return
     history = library.history(run_id)
     header(record, history)
-    progress(record)
+    progress(record, foreign)
     if record.open is not ticking:
         st.rerun()  # the page starts or drops the clock, and draws what belongs to a finished run
     baseline = analysis.find_baseline(record, library.records())
@@ -131,6 +211,7 @@ def run_panel(run_id: str, ticking: bool) -> None:
         gates_card(record, history)
     with right:
         curves_card(record, history, baseline)
+    gradient_cards(record, history)
 
 
 def _alt(record: RunRecord, what: str, claim: str) -> str:

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import streamlit as st
 
-from app.components.options_form import has_advanced, in_short, options_form
+from app import own_files
+from app.components.options_form import Form, has_advanced, in_short, options_form
 from app.components.own_file import file_choice
 from app.components.url_choice import url_choice, url_integer
+from app.components.url_values import UrlValues, load
+from app.families import family
+from app.setup_values import (
+    DEFAULT_DATA,
+    DEFAULT_TRUNK,
+    PREFIXES,
+    default_part,
+    query_of,
+    recipe_spec,
+    refusals,
+    start_of,
+    towers_start,
+    training_start,
+)
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
-from mtl_core.sizes import parameter_count
+from mtl_core.recipes.base import RecipeOptions
+from mtl_core.schema import Schema
+from mtl_core.sizes import Size, parameter_count
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
-#: The presets on top of the page: label -> (data set, trunk).
-PRESETS = {
-    "Shared bottom on conflicting tasks": ("conflict", "shared_bottom"),
-    "MMoE": ("conflict", "mmoe"),
-    "PLE": ("conflict", "ple"),
-    "MMoE on census data": ("adult", "mmoe"),
-    "PLE on census data": ("adult", "ple"),
+#: The presets on top of the page: label -> what the link says. Defaults are left out.
+PRESETS: dict[str, dict[str, str]] = {
+    "Shared bottom on conflicting tasks": {"trunk": "shared_bottom"},
+    "MMoE": {},
+    "PLE": {"trunk": "ple"},
+    "PCGrad against conflict": {"trunk": "shared_bottom", "balancer": "pcgrad"},
+    "MMoE on census data": {"data": "adult"},
+    "PLE on census data": {"data": "adult", "trunk": "ple"},
+    "ESMM on a funnel": {"data": "funnel", "trunk": "shared_bottom", "head": "esmm"},
+    "Your own file": {"data": "table"},
 }
+#: Session keys that others read: what a preset or a link asks to be shown.
+SHOW, ADOPTED = "show", "setup.adopted"
 
 
 @dataclass(frozen=True)
@@ -31,116 +54,249 @@ class Setup:
 
     spec: RunSpec | None
     problem: str | None
+    size: Size | None = None
 
 
 def preset_strip() -> None:
     """One click sets data and model; a single-choice row that remembers nothing."""
-    st.pills(
-        "Presets",
-        list(PRESETS),
-        key="preset",
-        on_change=_apply_preset,
-        label_visibility="collapsed",
-    )
+    st.pills("Presets", list(PRESETS), key="preset", on_change=_apply_preset, label_visibility="collapsed")
+
+
+def published_systems() -> None:
+    """Systems from papers and companies, each with its problem and a button that sets the controls to it."""
+    with st.popover("Published systems", icon=":material/menu_book:", width="stretch"):
+        names = registry.names("recipe")
+        chosen = st.selectbox("System", names, format_func=lambda n: registry.title("recipe", n), key="recipe")
+        card = cast(type[RecipeOptions], registry.get("recipe", chosen)).card
+        st.markdown(card.problem)
+        source = f"{card.authors}, {card.year}. " if card.year else ""
+        st.caption(f"{in_short(registry.catalogue()['recipe'][chosen])} {source}Sized to suit the data.")
+        st.button("Set the controls to it", key="recipe.use", on_click=_apply_recipe, icon=":material/tune:")
+
+
+def adopt(spec: RunSpec) -> None:
+    """Set all controls to a spec; for callbacks."""
+    file = None
+    if spec.data.name == "table":
+        path = spec.data.options.get("path")
+        file = next((i for i, own in own_files.settled().items() if own.options.get("path") == path), None)
+    load(query_of(spec, file), keep=["run"])
+    st.session_state[ADOPTED] = spec.key
 
 
 def _apply_preset() -> None:
     chosen = st.session_state.get("preset")
     if chosen in PRESETS:
-        st.session_state["data"], st.session_state["trunk"] = PRESETS[chosen]
-        st.session_state["show"] = PRESETS[chosen]
+        query = PRESETS[chosen]
+        load(query)
+        if set(query) <= {"data", "trunk"}:
+            st.session_state[SHOW] = query.get("data", DEFAULT_DATA), query.get("trunk", DEFAULT_TRUNK)
         # Nothing stays chosen, so that the same preset can be had again after something was changed by hand.
         st.session_state["preset"] = None
 
 
+def _apply_recipe() -> None:
+    adopt(recipe_spec(str(st.session_state["recipe"])))
+
+
 def setup_panel() -> Setup:
     """Draw the controls."""
-    catalogue = registry.catalogue()
+    url = UrlValues()
+    more: list[_Put] = []
     with st.container(border=True):
         st.markdown("**Data**")
-        dataset = _choice("dataset", "Data set", "data", "conflict")
-        preset = cast(type[DatasetOptions], registry.get("dataset", dataset)).preset()
-        spec: dict[str, Any] = preset["spec"]
-        schema = catalogue["dataset"][dataset]
-        own = dataset == "table"
-        if own:
-            data_options = dict(file_choice().options)
-            st.page_link("app_pages/data.py", label="Bring another file", icon=":material/upload_file:")
-        else:
-            data_options = options_form(schema, spec["data"].get("options", {}), f"play.{dataset}", ())
-        st.caption(in_short(schema))
-    tasks = _tasks(dataset, data_options)
+        dataset = _named_choice(url, "dataset", "Data set", "data", DEFAULT_DATA)
+        data_options = _data_options(url, dataset, more)
+    columns = _columns(dataset, data_options)
+    parts = _Parts(url, dataset, columns, more)
+    plain = Form(f"play.{dataset}", columns.task_names, url)
     with st.container(border=True):
         st.markdown("**Model**")
-        trunk = _choice("trunk", "Trunk", "trunk", "mmoe")
-        schema = catalogue["trunk"][trunk]
-        trunk_options = options_form(schema, preset["trunks"].get(trunk, {}), f"play.{dataset}.{trunk}", tasks)
-        towers_schema = {
-            "properties": {"towers": registry.json_schema(RunSpec)["$defs"]["ModelSpec"]["properties"]["towers"]}
-        }
-        towers = options_form(towers_schema, {"towers": spec["model"]["towers"]}, f"play.{dataset}", tasks)["towers"]
-        st.caption(in_short(schema))
-        size = st.empty()
+        trunk = _named_choice(url, "trunk", "Trunk", "trunk", DEFAULT_TRUNK)
+        trunk_options = parts.options("trunk", trunk)
+        st.caption(in_short(registry.catalogue()["trunk"][trunk]))
+        towers = options_form(_towers_schema(), {"towers": towers_start(dataset)}, plain)["towers"]
+        head, head_options = parts.chosen("head", "Head")
+        encoder, encoder_options = parts.chosen("encoder", "Encoder")
+        size_line = st.empty()
     with st.container(border=True):
         st.markdown("**Loss weights**")
-        balancer = spec.get("balancer", {}).get("options", {})
-        balancer_options = options_form(catalogue["balancer"]["static"], balancer, f"play.{dataset}.static", tasks)
+        balancer, balancer_options = parts.chosen("balancer", "Balancer", explained=True)
     with st.container(border=True):
         st.markdown("**Training**")
-        schema = registry.json_schema(TrainingSpec)
-        training = options_form(schema, spec["training"], f"play.{dataset}", tasks)
-        seed = url_integer(
-            "Seed", 0, 2**31 - 1, 0, "seed",
-            help="Draws the data or its split, the start values and the order of the batches",
-        )  # fmt: skip
-        encoder_name = spec["model"].get("encoder", {}).get("name", "embedding")
-        encoder_options: dict[str, Any] = {}
+        schema, start = registry.json_schema(TrainingSpec), training_start(dataset)
+        training = options_form(schema, start, plain)
+        seed = _seed(url)
         with st.expander("More"):
-            training |= options_form(schema, spec["training"], f"play.{dataset}", tasks, advanced=True)
-            if not own and has_advanced(catalogue["dataset"][dataset]):
-                start = spec["data"].get("options", {})
-                data_options |= options_form(
-                    catalogue["dataset"][dataset], start, f"play.{dataset}", tasks, advanced=True
-                )
-            encoder = catalogue["encoder"][encoder_name]
-            start = spec["model"].get("encoder", {}).get("options", {})
-            encoder_options |= options_form(encoder, start, f"play.{dataset}.{encoder_name}", tasks)
-            encoder_options |= options_form(encoder, start, f"play.{dataset}.{encoder_name}", tasks, advanced=True)
+            training |= options_form(schema, start, plain, advanced=True)
+            for put in more:
+                st.markdown(f"**{put.title}**")
+                _merge(put.options, put.draw())
+    url.forget_others([*PREFIXES.values()])
     value = {
         "data": {"name": dataset, "options": data_options},
         "model": {
-            "encoder": {"name": encoder_name, "options": encoder_options},
+            "encoder": {"name": encoder, "options": encoder_options},
             "trunk": {"name": trunk, "options": trunk_options},
             "towers": towers,
+            "head": {"name": head, "options": head_options},
         },
-        "balancer": {"name": "static", "options": balancer_options},
+        "balancer": {"name": balancer, "options": balancer_options},
         "training": training,
         "seed": seed,
     }
     found = _parsed(value)
-    if found.spec is not None:
-        counted = parameter_count(found.spec)
-        start = "" if counted.exact else "At least " if counted.least else "About "
-        size.caption(
-            f"{start}{counted.parameters:,} parameters" + (", embeddings not counted" if counted.least else "")
-        )
+    if found.size is not None:
+        size_line.caption(size_text(found.size))
+    _tell_of_adopted(found.spec)
     return found
+
+
+def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, Any]:
+    schema = registry.catalogue()["dataset"][dataset]
+    if dataset == "table":
+        options = dict(file_choice().options)
+        st.page_link("app_pages/data.py", label="Bring another file", icon=":material/upload_file:")
+        st.caption(in_short(schema))
+        return options
+    start = start_of(dataset, "dataset", dataset, ())
+    form = Form(f"play.{dataset}", (), url, PREFIXES["dataset"])
+    options = options_form(schema, start, form)
+    st.caption(in_short(schema))
+    if has_advanced(schema):
+        # Drawn below, but what they say decides which parts fit.
+        for name, field in schema["properties"].items():
+            if field.get("advanced"):
+                key = f"{form.key}.{name}"
+                url.take_up(f"{form.prefix}{name}", field, key, start[name])
+                options[name] = st.session_state.get(key, start[name])
+        more.append(_Put("Data", options, lambda: options_form(schema, start, form, advanced=True)))
+    return options
+
+
+def _towers_schema() -> dict[str, Any]:
+    return {"properties": {"towers": registry.json_schema(RunSpec)["$defs"]["ModelSpec"]["properties"]["towers"]}}
+
+
+def _seed(url: UrlValues) -> int:
+    if url.loading and "seed" not in st.query_params:
+        st.session_state["seed"] = 0
+    return url_integer(
+        "Seed", 0, 2**31 - 1, 0, "seed",
+        help="Draws the data or its split, the start values and the order of the batches",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Put:
+    """Advanced options that are drawn later, into the options that are there already."""
+
+    title: str
+    options: dict[str, Any]
+    draw: Callable[[], dict[str, Any]]
+
+
+class _Parts:
+    """Draws parts of the model for these data; their advanced options are put off until `more`."""
+
+    def __init__(self, url: UrlValues, dataset: str, columns: Schema, more: list[_Put]) -> None:
+        self._url, self._dataset, self._columns, self._more = url, dataset, columns, more
+        self._catalogue = registry.catalogue()
+
+    def chosen(self, kind: str, title: str, *, explained: bool = False) -> tuple[str, dict[str, Any]]:
+        """The choice of a part among those that fit, and its options."""
+        key = f"play.{self._dataset}.{kind}"
+        refused = refusals(kind, self._columns) if kind in ("encoder", "head") else {}
+        names = [name for name in registry.names(kind) if name not in refused]
+        default = default_part(self._dataset, kind)
+        default = default if default in names else names[0]
+        self._url.take_up(kind, {"enum": names}, key, default)
+        if st.session_state.get(key) not in names:
+            st.session_state[key] = default
+        name = str(
+            st.selectbox(
+                title, names, key=key, format_func=lambda n: titled(kind, n), persist_state="session",
+                help=None if explained else in_short(self._catalogue[kind][st.session_state[key]]),
+            )
+        )  # fmt: skip
+        self._url.write_down(kind, name, default)
+        options = self.options(kind, name, heading="Loss weights" if kind == "balancer" else title)
+        if explained:
+            st.caption(in_short(self._catalogue[kind][name]))
+        if refused:
+            reasons: dict[str, list[str]] = {}
+            for part, reason in refused.items():
+                reasons.setdefault(reason, []).append(registry.title(kind, part))
+            text = "\n".join(f"- {', '.join(parts)}: {reason}" for reason, parts in reasons.items())
+            st.caption(f"{len(refused)} more do not fit these data", help=text)
+        return name, options
+
+    def options(self, kind: str, name: str, heading: str = "Trunk") -> dict[str, Any]:
+        """The plain options of a part."""
+        schema = self._catalogue[kind][name]
+        start = start_of(self._dataset, kind, name, self._columns.task_names)
+        form = Form(f"play.{self._dataset}.{name}", self._columns.task_names, self._url, PREFIXES[kind])
+        fitting = [n for n in registry.names(kind) if n not in refusals(kind, self._columns)] if kind == "head" else []
+
+        def draw(advanced: bool) -> dict[str, Any]:
+            return options_form(
+                schema, start, form, advanced=advanced,
+                nested=lambda inner: self._catalogue[kind][inner],
+                allowed=lambda option, values: [v for v in values if option != "inner" or v in fitting],
+            )  # fmt: skip
+
+        holders = [n.removesuffix("_options") for n in schema.get("properties", {}) if n.endswith("_options")]
+        inside = [self._catalogue[kind].get(str(st.session_state.get(f"{form.key}.{holder}"))) for holder in holders]
+        options = draw(False)
+        if any(has_advanced(part) for part in (schema, *inside) if part):
+            self._more.append(_Put(heading, options, lambda: draw(True)))
+        return options
+
+
+def _merge(options: dict[str, Any], further: Mapping[str, Any]) -> None:
+    """Put further options beside those that are there; those of a part inside a part come in two halves."""
+    for name, value in further.items():
+        options[name] = {**options.get(name, {}), **value} if isinstance(value, dict) else value
+
+
+def size_text(size: Size) -> str:
+    """31,204 parameters; or what is known of their number."""
+    start = "" if size.exact else "At least " if size.least else "About "
+    return f"{start}{size.parameters:,} parameters" + (", embeddings not counted" if size.least else "")
+
+
+def titled(kind: str, name: str) -> str:
+    """A part's title, with its family where its kind has families."""
+    group = family(kind, name)
+    return registry.title(kind, name) + (f" · {group}" if group else "")
+
+
+def _tell_of_adopted(spec: RunSpec | None) -> None:
+    """Say so where the controls cannot express all of the spec that they were to be set to."""
+    wanted = st.session_state.pop(ADOPTED, None)
+    if wanted is not None and (spec is None or spec.key != wanted):
+        st.toast("Some of its options have no control here; they are at their defaults.", icon=":material/info:")
 
 
 def _parsed(value: dict[str, Any]) -> Setup:
     try:
-        return Setup(RunSpec.parse(value), None)
+        spec = RunSpec.parse(value)
+        return Setup(spec, None, parameter_count(spec))
     except SpecError as error:
         return Setup(None, str(error))
 
 
-def _choice(kind: str, label: str, key: str, default: str) -> str:
-    return url_choice(label, registry.names(kind), default, key, lambda name: registry.title(kind, name))
+def _named_choice(url: UrlValues, kind: str, label: str, key: str, default: str) -> str:
+    names: Sequence[str] = registry.names(kind)
+    if url.loading and st.query_params.get(key) not in names:
+        st.session_state[key] = default
+    return url_choice(label, names, default, key, lambda name: titled(kind, name))
 
 
-def _tasks(dataset: str, options: dict[str, Any]) -> tuple[str, ...]:
+def _columns(dataset: str, options: dict[str, Any]) -> Schema:
+    """Features and tasks; where the options are wrong, those of the defaults: the spec says what is wrong."""
     part = registry.get("dataset", dataset)
     try:
-        return cast(DatasetOptions, part.model_validate(options)).table_schema().task_names
-    except ValueError:  # shown by the spec below, with every other problem
-        return cast(DatasetOptions, part()).table_schema().task_names
+        return cast(DatasetOptions, part.model_validate(options)).table_schema()
+    except ValueError:
+        return cast(DatasetOptions, part()).table_schema()

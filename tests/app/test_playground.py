@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 from app.components.setup_panel import PRESETS
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
+from app.library import examples
+from app.setup_values import recipe_spec, refusals
 from mtl_core import registry
 from mtl_core.comparison import baseline_spec, preset_spec
 from mtl_core.data.base import DatasetOptions
@@ -63,28 +65,229 @@ def spec_of(at: AppTest, store: RunStore) -> RunSpec:
 def test_every_option_has_a_control_that_starts_from_the_preset(data: str) -> None:
     preset = dataset(data).preset()
     catalogue = registry.catalogue()
-    at = visit(data=data)
-    for trunk in registry.names("trunk"):
-        at.selectbox(key="trunk").select(trunk).run()
+    at = healthy(visit(data=data))
+    spec = preset_spec(data, "mmoe")
+    tasks, prefix = spec.schema.task_names, f"play.{data}"
+    # A file of one's own is chosen as a whole: its schema was settled on the data page.
+    expected = {"file"} if data == "table" else wanted(catalogue["dataset"][data], prefix, tasks)
+    for kind, part in (("trunk", spec.model.trunk), ("encoder", spec.model.encoder), ("head", spec.model.head)):
+        expected |= wanted(catalogue[kind][part.name], f"{prefix}.{part.name}", tasks)
+        for name, value in part.options.items():
+            assert shown(at, f"{prefix}.{part.name}.{name}") == as_shown(value)
+    expected |= wanted(catalogue["balancer"]["static"], f"{prefix}.static", tasks)
+    expected |= wanted(TrainingSpec.model_json_schema(), prefix, tasks)
+    expected |= {"data", "trunk", "seed", "recipe", f"{prefix}.towers"}
+    expected |= {f"{prefix}.{kind}" for kind in ("encoder", "head", "balancer")}
+    assert expected <= drawn(at)
+    for name, value in preset["spec"]["training"].items():
+        assert shown(at, f"{prefix}.{name}") == value
+    assert shown(at, f"{prefix}.towers") == as_shown(preset["spec"]["model"]["towers"])
+    assert not at.button(key="train").disabled
+    assert not at.warning.len
+
+
+#: Data on which every part of a kind fits, and the key of the kind's choice there.
+FITTING = {
+    "trunk": ({"data": "conflict"}, "trunk"),
+    "balancer": ({"data": "conflict"}, "play.conflict.balancer"),
+    "head": (
+        {"data": "funnel", "d.position_feature": "on", "d.tasks": "ctr, cart, cvr", "towers": "8"},
+        "play.funnel.head",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FITTING)
+def test_every_part_can_be_chosen_and_trained_as_it_comes(kind: str, store: RunStore) -> None:
+    query, key = FITTING[kind]
+    data = query["data"]
+    at = healthy(visit(**query))
+    offered = at.selectbox(key=key).options
+    assert len(offered) == len(registry.names(kind))
+    for name in registry.names(kind):
+        at.selectbox(key=key).select(name).run()
         healthy(at)
-        spec = preset_spec(data, trunk)
-        tasks = spec.schema.task_names
-        prefix = f"play.{data}"
-        # A file of one's own is chosen as a whole: its schema was settled on the data page.
-        expected = {"file"} if data == "table" else wanted(catalogue["dataset"][data], prefix, tasks)
-        expected |= wanted(catalogue["trunk"][trunk], f"{prefix}.{trunk}", tasks)
-        expected |= wanted(catalogue["balancer"]["static"], f"{prefix}.static", tasks)
-        encoder = spec.model.encoder.name
-        expected |= wanted(catalogue["encoder"][encoder], f"{prefix}.{encoder}", tasks)
-        expected |= wanted(TrainingSpec.model_json_schema(), prefix, tasks)
-        expected |= {"data", "trunk", "seed", f"{prefix}.towers"}
-        assert expected <= drawn(at)
-        for name, value in spec.model.trunk.options.items():
-            assert shown(at, f"{prefix}.{trunk}.{name}") == as_shown(value)
-        for name, value in preset["spec"]["training"].items():
-            assert shown(at, f"{prefix}.{name}") == value
-        assert shown(at, f"{prefix}.towers") == as_shown(preset["spec"]["model"]["towers"])
         assert not at.button(key="train").disabled
+        tasks = ("A", "B") if data == "conflict" else ("ctr", "cart", "cvr")
+        schema = registry.catalogue()[kind][name]
+        schema = {"properties": {n: f for n, f in schema.get("properties", {}).items() if n != "inner_options"}}
+        assert wanted(schema, f"play.{data}.{name}", tasks) <= drawn(at)
+    spec = spec_of(at, store)
+    chosen = spec.balancer if kind == "balancer" else getattr(spec.model, kind)
+    assert chosen.name == registry.names(kind)[-1]
+
+
+@pytest.mark.parametrize("data", ["conflict", "ecommerce_sequences", "funnel"])
+def test_only_encoders_and_heads_that_fit_are_offered(data: str) -> None:
+    at = healthy(visit(data=data))
+    schema = preset_spec(data, "mmoe").schema
+    for kind in ("encoder", "head"):
+        refused = refusals(kind, schema)
+        assert len(at.selectbox(key=f"play.{data}.{kind}").options) == len(registry.names(kind)) - len(refused)
+        assert not refused or f"{len(refused)} more do not fit these data" in texts(at)
+    for reason in refusals("head", preset_spec("conflict", "mmoe").schema).values():
+        assert "\n" not in reason
+
+
+def test_a_head_that_no_longer_fits_gives_way() -> None:
+    at = healthy(visit(data="funnel", head="shallow_tower", **{"d.position_feature": "on"}))
+    assert at.session_state["play.funnel.head"] == "shallow_tower"
+    at.toggle(key="play.funnel.position_feature").set_value(False).run()
+    assert healthy(at).session_state["play.funnel.head"] == "independent"
+    assert "head" not in at.query_params
+
+
+def test_the_head_inside_a_shallow_tower_has_controls_of_its_own(store: RunStore) -> None:
+    at = healthy(visit(data="funnel", head="shallow_tower", **{"d.position_feature": "on"}))
+    at.selectbox(key="play.funnel.shallow_tower.inner").select("escm2_dr").run()
+    at.number_input(key="play.funnel.shallow_tower.escm2_dr.lambda_cvr").set_value(0.3)
+    at.number_input(key="play.funnel.shallow_tower.escm2_dr.kl_bound").set_value(0.5).run()
+    assert one(at, "h.inner") == "escm2_dr"
+    assert one(at, "h.inner.lambda_cvr") == "0.3"
+    head = spec_of(at, store).model.head
+    assert head.options["inner"] == "escm2_dr"
+    inner = cast(dict[str, Any], head.options["inner_options"])
+    assert (inner["lambda_cvr"], inner["kl_bound"], inner["lambda_ctcvr"]) == (0.3, 0.5, 1.0)
+
+
+def one(at: AppTest, name: str) -> str:
+    """A query parameter."""
+    value = at.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+LINKS = {
+    "everything": (
+        {
+            "data": "funnel", "d.position_feature": "on", "d.rows": "900", "trunk": "cgc", "t.expert_layers": "9-5",
+            "encoder": "nfwfm", "e.dim": "3", "head": "shallow_tower", "h.inner": "esmm", "h.inner.kl_bound": "0.5",
+            "balancer": "decay", "b.gamma": "0.5,1", "b.every": "step", "towers": "6", "epochs": "3",
+            "optimizer": "sgd", "patience": "2", "learning_rate": "0.0125", "seed": "4",
+        },
+        {"model.head.options.inner_options.kl_bound": 0.5, "balancer.options.gamma": [0.5, 1.0], "seed": 4,
+         "model.trunk.options.expert_layers": [9, 5], "model.encoder.options.dim": 3, "training.patience": 2,
+         "data.options.rows": 900, "training.learning_rate": 0.0125, "model.towers": [6]},
+    ),
+    "weights that the dial does not have": ({"b.weights": "3,0.7"}, {"balancer.options.weights": [3.0, 0.7]}),
+    "none": ({"trunk": "mmoe", "towers": "8", "patience": "none"}, {"training.patience": None, "model.towers": [8]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_sets_every_control_and_is_kept(name: str, store: RunStore) -> None:
+    query, expected = LINKS[name]
+    at = healthy(visit(**query))
+    kept = {n: v for n, v in query.items() if v not in ("none", "mmoe")}
+    assert {n: one(at, n) for n in at.query_params} == kept
+    value: Any = spec_of(at, store).to_json()
+    for path, wants in expected.items():
+        found = value
+        for step in path.split("."):
+            found = found[step]
+        assert found == wants, path
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"t.experts": "0"},
+        {"t.experts": "1e9"},
+        {"t.expert_layers": "8-x"},
+        {"t.levels": "3"},
+        {"b.weights": "1,2,3"},
+        {"b.weights": "-1,1"},
+        {"epochs": "none"},
+        {"learning_rate": "nan"},
+        {"d.rows": "1"},
+        {"optimizer": "lion"},
+        {"head": "esmm"},
+        {"encoder": "behaviour_sequence"},
+        {"balancer": "pcgrad2"},
+        {"h.inner.kl_bound": "3"},
+        {"device": "<script>"},
+    ],
+)
+def test_a_bad_option_in_a_link_is_ignored(query: dict[str, str], store: RunStore) -> None:
+    at = visit(**query)
+    assert [element.message for element in at.exception] == []
+    if "device" not in query:  # a text is anything; the spec says what is wrong with it
+        assert spec_of(healthy(at), store) == preset_spec("conflict", "mmoe")
+        assert set(at.query_params) <= {"run"}
+
+
+def test_what_is_set_is_in_the_url_and_defaults_are_not() -> None:
+    at = visit()
+    assert dict(at.query_params) == {}
+    at.slider(key="play.conflict.mmoe.experts").set_value(5).run()
+    assert one(at, "t.experts") == "5"
+    at.select_slider(key="play.conflict.static.weights.B").set_value(0.2).run()
+    assert one(at, "b.weights") == "1,0.2"
+    at.selectbox(key="trunk").select("omoe").run()
+    # Another trunk has an option of this name: it is not set to what the first one had.
+    assert "t.experts" not in at.query_params
+    assert (
+        at.session_state["play.conflict.omoe.experts"] == preset_spec("conflict", "omoe").model.trunk.options["experts"]
+    )
+    at.selectbox(key="trunk").select("mmoe").run()
+    assert one(at, "t.experts") == "5"
+    at.slider(key="play.conflict.mmoe.experts").set_value(3).run()
+    assert set(at.query_params) == {"b.weights"}
+
+
+def test_the_url_is_there_again_after_another_page() -> None:
+    at = visit()
+    at.slider(key="play.conflict.mmoe.experts").set_value(5).run()
+    at.switch_page("app_pages/runs.py").run()
+    at.query_params.clear()
+    at.switch_page("app_pages/playground.py").run()
+    assert healthy(at).session_state["play.conflict.mmoe.experts"] == 5
+    assert one(at, "t.experts") == "5"
+
+
+@pytest.mark.parametrize("name", ["esm2", "youtube", "ple", "mmoe"])
+def test_a_published_system_sets_the_controls(name: str, store: RunStore) -> None:
+    at = visit(trunk="ple", seed="3", balancer="famo")
+    at.selectbox(key="recipe").select(name).run()
+    at.button(key="recipe.use").click().run()
+    assert not healthy(at).toast.len
+    assert spec_of(at, store) == recipe_spec(name)
+
+
+def test_the_controls_can_be_set_to_the_run_that_is_shown(store: RunStore) -> None:
+    run, _ = store.submit(small("ple", seed=5, balancer={"name": "static", "options": {"weights": [1.0, 0.3]}}))
+    at = healthy(visit(run=run.id, trunk="omoe", epochs="3"))
+    at.button(key=f"adopt.{run.id}").click().run()
+    healthy(at)
+    assert one(at, "run") == run.id
+    assert one(at, "b.weights") == "1,0.3"
+    assert "adopt." not in str([button.key for button in at.button])
+    store.request_stop(run.id)
+    at.run()
+    at.button(key="train").click().run()  # goes on with this very run
+    assert [record.state for record in store.runs()] == ["queued"]
+
+
+def test_options_without_a_control_are_told(store: RunStore) -> None:
+    value = small("cgc").to_json()
+    value["model"]["trunk"]["options"]["task_experts"] = [2, 1]
+    run, _ = store.submit(RunSpec.parse(value))
+    at = visit(run=run.id)
+    at.button(key=f"adopt.{run.id}").click().run()
+    assert "no control" in at.toast[0].value
+
+
+def test_share_has_link_command_line_python_and_files(store: RunStore) -> None:
+    at = healthy(visit(trunk="ple", **{"t.levels": "3"}))
+    link, shell, code = (block.value for block in at.code)
+    assert "trunk=ple" in link
+    assert "t.levels=3" in link
+    namespace: dict[str, Any] = {}
+    exec(code.split("for event")[0], namespace)
+    spec = spec_of(at, store)
+    assert namespace["spec"] == spec
+    assert "python -m mtl_core train" in shell
+    written = shell[shell.index("{") : shell.rindex("}") + 1]
+    assert RunSpec.parse(json.loads(written)) == spec
 
 
 @pytest.mark.parametrize("data", registry.names("dataset"))
@@ -174,30 +377,122 @@ def test_a_weight_of_zero_for_every_task_cannot_be_trained() -> None:
 
 
 @pytest.mark.parametrize("label", PRESETS)
-def test_a_preset_sets_data_and_trunk_and_shows_its_example(label: str, store: RunStore) -> None:
-    data, trunk = PRESETS[label]
-    at = visit(data="conflict", trunk="omoe")
+def test_a_preset_sets_the_controls_and_shows_its_example(label: str, store: RunStore) -> None:
+    query = PRESETS[label]
+    data, trunk = query.get("data", "conflict"), query.get("trunk", "mmoe")
+    at = visit(data="conflict", trunk="omoe", seed="3")
     at.button_group(key="preset").select(label).run()
     healthy(at)
-    assert (at.session_state["data"], at.session_state["trunk"]) == (data, trunk)
-    assert at.query_params["run"] in (example := f"example-{data}-{trunk}-0", [example])
-    assert registry.title("trunk", trunk) in texts(at)
+    assert (at.session_state["data"], at.session_state["trunk"], at.session_state["seed"]) == (data, trunk, 0)
+    example = f"example-{data}-{trunk}-0"
+    if set(query) <= {"data", "trunk"} and example in examples():
+        assert one(at, "run") == example
+        assert registry.title("trunk", trunk) in texts(at)
     # And again, after something else was picked by hand.
     at.selectbox(key="trunk").select("single_task").run()
     at.button_group(key="preset").select(label).run()
     assert healthy(at).session_state["trunk"] == trunk
-    assert spec_of(at, store) == preset_spec(data, trunk)
+    changes = {kind: {"name": query[kind]} for kind in ("balancer",) if kind in query}
+    expected = preset_spec(data, trunk, **changes).to_json()
+    if "head" in query:
+        expected["model"]["head"] = {"name": query["head"]}
+    assert spec_of(at, store) == RunSpec.parse(expected)
 
 
-def test_train_twice_is_one_run(store: RunStore) -> None:
+def record_of(store: RunStore, run_id: str) -> RunRecord:
+    run = store.get(run_id)
+    assert run is not None
+    return run
+
+
+def test_play_is_pause_is_go_on(store: RunStore) -> None:
     at = visit()
+    assert at.button(key="train").label == "Train"
     at.button(key="train").click().run()
-    assert at.toast.len == 0
+    (run,) = store.runs()
+    assert healthy(at).button(key="train").label == "Pause"
     at.button(key="train").click().run()
+    assert record_of(store, run.id).state == "stopped"
+    assert at.button(key="train").label == "Train"  # nothing was trained yet
+    at.button(key="train").click().run()
+    assert record_of(store, run.id).state == "queued"
     assert len(store.runs()) == 1
-    assert at.toast.len == 1
-    assert len(visit().button(key="train").click().run().query_params["run"]) > 0
-    assert len(store.runs()) == 1
+    # Another setup is another run.
+    at.number_input(key="seed").set_value(9).run()
+    assert at.button(key="train").label == "Train"
+    at.button(key="train").click().run()
+    assert [r.seed for r in store.runs()] == [9, 0]
+
+
+def test_the_button_names_what_it_would_do(store: RunStore, claimed: Claim) -> None:
+    run = claimed(preset_spec("conflict", "mmoe"))
+    at = visit()
+    assert at.button(key="train").label == "Pause"
+    store.request_stop(run.id)
+    at.run()
+    assert at.button(key="train").label == "Pausing"
+    assert at.button(key="train").disabled
+    assert at.button(key="step").disabled
+    store.append(run.id, "w", Failed(run=0, message="No."))
+    at.run()
+    assert at.button(key="train").label == "Try again"
+
+
+def test_the_same_run_of_another_session_is_shown_and_not_trained_again(store: RunStore, trained: Claim) -> None:
+    run = trained(small())
+    at = visit(**{"d.rows": "500", "epochs": "2", "batch_size": "100", "device": "cpu"})
+    at.button(key="train").click().run()
+    assert [record.id for record in store.runs()] == [run.id]
+    assert one(at, "run") == run.id
+    assert "is there already" in at.toast[0].value
+    assert at.button(key="step").disabled
+
+
+def test_reset_goes_back_to_the_beginning(store: RunStore, trained: Claim) -> None:
+    query = {"d.rows": "500", "epochs": "2", "batch_size": "100", "device": "cpu"}
+    done = trained(small())
+    at = visit(run=done.id, **query)
+    at.button(key="reset").click().run()
+    fresh = record_of(store, one(healthy(at), "run"))
+    assert (fresh.state, fresh.epoch, fresh.spec_key) == ("stopped", 0, done.spec_key)
+    assert record_of(store, done.id).state == "finished"
+    assert at.button(key="reset").disabled
+    assert "nothing is trained yet" in at.get("progress")[0].proto.text
+    assert at.button(key="train").label == "Train"
+    # It is reused, not piled up.
+    at = visit(run=done.id, **query)
+    at.button(key="reset").click().run()
+    assert one(at, "run") == fresh.id
+    # One that was not finished gives way.
+    at.button(key="train").click().run()
+    assert record_of(store, fresh.id).state == "queued"
+    at.button(key="reset").click().run()
+    assert store.get(fresh.id) is None
+    assert record_of(store, one(healthy(at), "run")).state == "stopped"
+
+
+@pytest.mark.usefixtures("real_workers")
+def test_step_trains_one_epoch_at_a_time(store: RunStore) -> None:
+    at = visit(**{"d.rows": "500", "epochs": "3", "batch_size": "100", "device": "cpu"})
+    at.button(key="step").click().run()
+    (run,) = store.runs()
+    for epoch in (1, 2):
+        wait_for(lambda: record_of(store, run.id).state == "stopped")
+        assert record_of(store, run.id).epoch == epoch
+        at.run()
+        assert f"Paused after epoch {epoch} of 3" in healthy(at).get("progress")[0].proto.text
+        assert at.button(key="train").label == "Go on"
+        at.button(key="step").click().run()
+    # The last step ends the run.
+    wait_for(lambda: record_of(store, run.id).state == "finished")
+
+
+def test_the_time_is_not_promised_before_anybody_knows(store: RunStore, trained: Claim) -> None:
+    at = visit()
+    assert "not known yet" in texts(at)
+    trained(small())
+    at = visit(**{"d.rows": "500", "epochs": "9", "batch_size": "100", "device": "cpu"})
+    assert "as an earlier run on this machine" in texts(at)
 
 
 def test_another_session_without_a_link_finds_the_open_run_and_keeps_it(store: RunStore) -> None:
@@ -223,7 +518,7 @@ def test_a_queued_run_shows_its_place_its_architecture_and_an_empty_curve(store:
 
 def test_stop_before_a_worker_came(store: RunStore) -> None:
     run, _ = store.submit(small())
-    at = visit()
+    at = visit(trunk="ple")
     at.button(key=f"stop.{run.id}").click().run()
     healthy(at)
     stopped = store.get(run.id)
@@ -256,15 +551,16 @@ def test_a_real_run_is_stopped_goes_on_and_finishes(store: RunStore) -> None:
 
     state("running", epoch=2)
     healthy(at.run())
-    at.button(key=f"stop.{queued.id}").click().run()
+    at.button(key="train").click().run()
     stopped = state("stopped", epoch=2)
-    assert f"epoch {stopped.epoch} of 60" in texts(at.run())
-    at.button(key=f"resume.{queued.id}").click().run()
+    at.run()
+    assert f"epoch {stopped.epoch} of 60" in at.get("progress")[0].proto.text
+    at.button(key="train").click().run()
     done = state("finished")
     assert done.resumed_from == stopped.epoch
     at.run()
     assert "Test AUC" in texts(healthy(at))
-    curves = [chart for chart in at.get("vega_lite_chart") if "AUC" in chart.proto.alt]
+    curves = [chart for chart in at.get("vega_lite_chart") if chart.proto.alt.startswith("AUC")]
     assert len(curves) == 1
     # Finished: its place is offered on the seesaw plot, once the yardstick is trained.
     at.button(key="small.missing").click().run()
@@ -319,11 +615,13 @@ def test_a_growing_run_changes_rows_and_nothing_else_in_its_charts(store: RunSto
         at = visit(run=run.id) if at is None else at.run()
         charts = healthy(at).get("vega_lite_chart")
         seen.append([(chart.proto.spec, chart.proto.alt, data(chart)) for chart in charts])
-    one, two = seen[1], seen[2]  # after the first and the second epoch
-    assert len(one) == len(two) == 3
-    assert [chart[:2] for chart in one] == [chart[:2] for chart in two]
-    assert all(a[2] != b[2] for a, b in zip(one, two, strict=True))
-    assert json.loads(one[-1][0])["layer"]
+    first, second = seen[1], seen[2]  # after the first and the second epoch
+    # Architecture, gates, curves; weight, length and share; arrows, cosines and conflicts.
+    assert len(first) == len(second) == 9
+    assert [chart[:2] for chart in first] == [chart[:2] for chart in second]
+    assert all(a[2] != b[2] for a, b in zip(first, second, strict=True))
+    assert all(alt for chart in second for alt in chart[1:2])
+    assert json.loads(first[-1][0])["layer"]
 
 
 class TwoPools(TrunkOptions):

@@ -1,0 +1,92 @@
+"""Option values that are kept in the URL: short, defaults left out, bad ones ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import streamlit as st
+
+from app.url_text import from_text, to_text
+
+#: Set by `load`: the next run of the page takes everything from the URL.
+LOADING = "url.loading"
+
+
+def load(query: Mapping[str, str], keep: Sequence[str] = ()) -> None:
+    """Give the page these query parameters and let every control take its value from them, or else its default.
+
+    For callbacks: the controls must not have been drawn yet.
+
+    Args:
+        query: parameters by name.
+        keep: parameters that stay as they are.
+    """
+    kept = {name: st.query_params[name] for name in keep if name in st.query_params}
+    st.query_params.from_dict({**kept, **query})
+    st.session_state[LOADING] = True
+
+
+class UrlValues:
+    """The options on a page and their texts in the URL, for one run of the page."""
+
+    def __init__(self) -> None:
+        self._loading = bool(st.session_state.pop(LOADING, False))
+        self._drawn: set[str] = set()
+
+    @property
+    def loading(self) -> bool:
+        """Must a control that the URL says nothing of go back to its default?"""
+        return self._loading
+
+    def take_up(
+        self, name: str, field: Mapping[str, Any], key: str, start: Any, shown: Callable[[Any], Any] | None = None
+    ) -> None:
+        """Before the control is drawn: put what the URL brings into its state.
+
+        Args:
+            name: of the parameter.
+            field: JSON schema of the option.
+            key: of the control.
+            start: the default.
+            shown: how the control holds the value; None: as it is.
+        """
+        for value in self._brought(name, field, start, 0):
+            st.session_state[key] = value if shown is None else shown(value)
+
+    def take_up_each(self, name: str, field: Mapping[str, Any], keys: Sequence[str], starts: Sequence[Any]) -> None:
+        """The same for an option with one value, and one control, per task."""
+        for values in self._brought(name, field, list(starts), len(keys)):
+            st.session_state.update(zip(keys, values, strict=True))
+
+    def write_down(self, name: str, value: Any, start: Any) -> None:
+        """After the control was drawn: the URL says its value, or nothing if that is the default."""
+        self._drawn.add(name)
+        text = None if _same(value, start) else to_text(value)
+        if text is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != text:
+            st.query_params[name] = text
+        st.session_state[f"{name}.in_url"] = text
+
+    def forget_others(self, prefixes: Sequence[str]) -> None:
+        """At the end: take options from the URL that belong to parts no longer chosen."""
+        for name in list(st.query_params):
+            if name.startswith(tuple(prefixes)) and name not in self._drawn:
+                st.query_params.pop(name, None)
+                st.session_state.pop(f"{name}.in_url", None)
+
+    def _brought(self, name: str, field: Mapping[str, Any], start: Any, tasks: int) -> list[Any]:
+        """The new value, as a list with nothing in it where there is none."""
+        asked = st.query_params.get(name)
+        if asked is not None and (self._loading or asked != st.session_state.get(f"{name}.in_url")):
+            with suppress(ValueError):
+                return [from_text(field, asked, tasks)]
+        return [start] if self._loading else []
+
+
+def _same(value: Any, start: Any) -> bool:
+    if isinstance(value, Sequence) and isinstance(start, Sequence):
+        return list(value) == list(start)
+    return bool(value == start)
