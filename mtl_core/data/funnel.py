@@ -244,7 +244,7 @@ class Funnel(DatasetOptions):
                 "trunk": {"name": "mmoe", "options": trunks["mmoe"]},
                 "towers": [],
             },
-            "training": {"epochs": 5, "batch_size": 1024, "learning_rate": 0.002, "weight_decay": 3e-5},
+            "training": {"epochs": 7, "batch_size": 1024, "learning_rate": 0.005, "weight_decay": 1e-4},
         }
         return {"spec": spec, "trunks": trunks}
 

@@ -1,0 +1,1 @@
+"""What the made worlds show, measured over paired seeds: `python -m benchmarks.worlds`."""
