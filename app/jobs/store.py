@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from app.jobs import journal, liveness, settings
 from app.jobs.records import HELD, OPEN, EventRecord, RunRecord, State, SweepRecord, WorkerRecord
 from app.jobs.tables import (
     SWEEP_PLACE,
+    Binned,
     Event,
     Pause,
     Run,
@@ -407,6 +408,10 @@ class RunStore:
                 session.execute(delete(Worker).where(*same))
         return taken
 
+    def transaction(self, *, writes: bool = False) -> AbstractContextManager[Session]:
+        """A session for the other modules of this package, which keep more than the queue in the same database."""
+        return self._writing() if writes else self._reading()
+
     # Within
 
     @contextmanager
@@ -427,7 +432,7 @@ class RunStore:
             if run is None or run.worker_id != worker_id or run.state not in HELD:
                 raise NotOwner(f"Run {run_id} is not held by worker {worker_id}.")
             yield session, run
-            gone = run.deleted and run.state not in HELD
+            gone = run.deleted and run.state not in HELD and session.get(Binned, run_id) is None
             if gone:
                 session.flush()
                 session.execute(delete(Run).where(Run.id == run_id))

@@ -125,6 +125,27 @@ class Pause(Base):
     after_epoch: Mapped[int]
 
 
+class Label(Base):
+    """What people wrote beside a run. A table of its own: stores without it stay readable."""
+
+    __tablename__ = "labels"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    note: Mapped[str]
+
+
+class Binned(Base):
+    """A deleted run that can still be had back; its row in `runs` says `deleted`."""
+
+    __tablename__ = "bin"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[float]
+    #: It waited in the queue, and will wait there again when it is had back.
+    queued: Mapped[bool]
+
+
 class Sweep(Base):
     """Runs that were asked for together, and the searches that will ask for more."""
 
