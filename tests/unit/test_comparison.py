@@ -162,6 +162,7 @@ def test_equal_weights_written_out_or_left_out_are_the_same_run() -> None:
 # Yardsticks
 
 
+# T18
 @pytest.mark.parametrize("data", DATASETS)
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_yardstick_is_its_own_yardstick_and_shares_the_budget(data: str, trunk: str) -> None:

@@ -58,6 +58,7 @@ def assert_equal(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
+# T7f
 @pytest.mark.parametrize("counts", [{"task_experts": 2, "shared_experts": 5}, {"task_experts": [2, 3, 1]}])
 def test_ple_of_one_level_is_cgc(counts: dict[str, Any]) -> None:
     """The same options and weights give the same representations and gates."""

@@ -145,6 +145,7 @@ def test_shared_stream_of_ple_depends_on_private_experts() -> None:
     assert (before[1] - after[1]).abs().max() > 1e-4
 
 
+# T7d
 def test_a_gate_of_zero_input_is_uniform_over_what_it_sees() -> None:
     """Gates have no bias (T7d): zero input gives each visible expert the same weight."""
     trunk = build("cgc")

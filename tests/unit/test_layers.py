@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,15 @@ def test_a_page_draws_no_chart_and_defines_no_class_itself(page: Path) -> None:
 def test_pages_start_no_process_and_no_thread() -> None:
     for path in [*PAGES, *(APP / "components").glob("*.py")]:
         assert not {"multiprocessing", "threading", "subprocess", "time.sleep"} & set(path.read_text().split())
+
+
+# T5
+def test_every_module_of_the_core_can_be_imported_from_anywhere(tmp_path: Path) -> None:
+    """In one fresh process whose folder is another one, so that no module finds a neighbour by luck."""
+    import mtl_core
+
+    names = [m.name for m in pkgutil.walk_packages(mtl_core.__path__, "mtl_core.") if not m.name.endswith("__main__")]
+    assert len(names) > 80
+    code = f"import importlib; [importlib.import_module(name) for name in {names!r}]"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -316,7 +316,7 @@ def sharing_of(trunk: str, tasks: int = 3, head: str = "independent") -> dict[st
     return {n: m.tolist() for n, m in shared_units(model, model.losses(out, labels, torch.ones_like(mask))).items()}
 
 
-# T34
+# T27, T34
 def test_shared_parameters_are_those_that_two_tasks_reach() -> None:
     """Per architecture, derived: the table and shared experts are, private experts, gates and towers are not."""
     single = sharing_of("single_task")
