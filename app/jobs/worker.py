@@ -25,6 +25,8 @@ from typing import Literal, cast
 from filelock import FileLock, Timeout
 
 from app.jobs import settings
+from app.jobs.answers import answer_one
+from app.jobs.questions import Questions
 from app.jobs.records import RunRecord
 from app.jobs.search import advance
 from app.jobs.store import NotOwner, RunStore, StoreError
@@ -57,6 +59,7 @@ class Worker:
         self._store, self._slot, self._idle_seconds = store, slot, idle_seconds
         # A plain flag: a signal handler that sets a threading.Event can lock up a main thread that waits on it.
         self._leaving = False
+        self._questions = Questions(store.home)
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -85,6 +88,9 @@ class Worker:
                 self._store.reclaim_orphans()
                 advance(self._store)  # also the searches that a dead worker left
                 reclaim_at = time.monotonic() + RECLAIM_SECONDS
+            if answer_one(self._store, self._questions, self.id):
+                idle_since = time.monotonic()
+                continue
             runs = self._store.claim_together(self.id, _most_together())
             if runs:
                 names = ", ".join(run.id for run in runs)
@@ -106,6 +112,8 @@ class Worker:
             with closing(cast("Generator[Event]", events)):
                 for event in events:
                     hand.note(event)
+                    if isinstance(event, Step | Checkpoint):  # nobody waits for the end of a training
+                        answer_one(self._store, self._questions, self.id)
                     if hand.empty or (self._may_leave(hand, event) and self._wants_to_leave(event)):
                         break
             hand.put_back()
