@@ -17,6 +17,7 @@ from torch.func import functional_call, vmap
 from mtl_core.balancing.base import BalancerOptions
 from mtl_core.balancing.rules import State
 from mtl_core.engine.gradients import ConflictSums, Sharing, per_task, shared_units
+from mtl_core.engine.memory import keep_freed_memory
 from mtl_core.engine.optimizer import Optimizer
 from mtl_core.engine.rows import Rows
 from mtl_core.nn.heads import Output
@@ -68,6 +69,8 @@ class Population:
         self._buffers = dict(self._objective.named_buffers())
         device = probe.labels.device
         self.device = device
+        if device.type == "cpu":
+            keep_freed_memory()
         own = [dict(model.named_parameters()) for model in models]
         self.parameters = {name: torch.stack([p[name].detach() for p in own]) for name in own[0]}
         tasks = [task.name for task in self._model.tasks]

@@ -65,6 +65,8 @@ class Shelf:
             )
         #: Rows of each member.
         self.count = len(splits[0].labels)
+        #: Parts that say the same of every row: masks of tasks without a sample space, no missing numbers, no truth.
+        self._constant = [_is_constant(part) for part in (*self._rows.inputs, *self._rows[1:])]
 
     def batch(self, index_MB: Tensor) -> Rows:
         """Each member's rows at its own indices: tensors [M, B, ...]."""
@@ -84,19 +86,34 @@ class Shelf:
     def _picked(self, index: Tensor) -> Rows:
         """Rows by their place among those of all distinct splits, one split after the other."""
 
-        # Copies whole rows; an index in brackets goes number by number, which takes three times as long.
-        def pick(part: Tensor) -> Tensor:
+        def pick(part: Tensor, constant: bool) -> Tensor:
             flat = part if self.alone else part.flatten(0, 1)
+            if constant:
+                return flat[:1].expand(index.numel(), *flat.shape[1:]).unflatten(0, index.shape)
+            # Copies whole rows; an index in brackets goes number by number, which takes three times as long.
             return flat.index_select(0, index.flatten()).unflatten(0, index.shape)
 
-        return Rows(Inputs(*map(pick, self._rows.inputs)), *map(pick, self._rows[1:]))
+        parts = list(map(pick, (*self._rows.inputs, *self._rows[1:]), self._constant))
+        inputs = len(self._rows.inputs)
+        return Rows(Inputs(*parts[:inputs]), *parts[inputs:])
 
     def part(self, rows: slice) -> Rows:
         """A run of rows: [B, ...] where all members have the same, else [M, B, ...]."""
         if self.alone:
             return self._rows.at(rows)
-        return self._rows.at((self.owner[:, None], torch.arange(self.count, device=self.owner.device)[rows]))
+        return Rows(
+            Inputs(*(part[self.owner, rows] for part in self._rows.inputs)),
+            *(part[self.owner, rows] for part in self._rows[1:]),
+        )
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members only."""
         self.owner = self.owner[list(members)]
+
+
+def _is_constant(part: Tensor) -> bool:
+    """Is every number of it the same one, or not known?"""
+    if not part.numel():
+        return False
+    first = part.flatten()[0]
+    return bool((part == first).all()) or (part.is_floating_point() and bool(part.isnan().all()))

@@ -42,5 +42,5 @@ class MLPBank(nn.Module):
             else:
                 x_NBD = torch.baddbmm(bias, x_NBD, weight)
             if not (self.last_linear and i == last):
-                x_NBD = torch.relu(x_NBD)
+                x_NBD = torch.relu_(x_NBD)  # in place: nothing else reads what was just made
         return x_NBD
