@@ -4,6 +4,25 @@ from __future__ import annotations
 
 #: kind -> family -> names.
 FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
+    # Systems by the problem that they were built for.
+    "recipe": {
+        "funnel": (
+            "esmm",
+            "esmm_ns",
+            "base_cvr",
+            "aman",
+            "oversampling",
+            "unbias",
+            "division",
+            "esm2",
+            "aitm",
+            "escm2",
+            "meituan",
+        ),
+        "sequences": ("dupn",),
+        "feeds": ("youtube", "zhihu", "meitu_nfwfm"),
+        "architectures": ("mmoe", "ple", "adatt", "stem", "pepnet"),
+    },
     "trunk": {
         "separate": ("single_task",),
         "shared": ("shared_bottom",),

@@ -66,6 +66,11 @@ def source_line(history: History) -> str:
     return f"{data_title(spec)} · {sizes} · seed {spec['seed']}"
 
 
+def capital(text: str) -> str:
+    """The first letter as at the head of a sentence; what follows stays: PLE does."""
+    return text[:1].upper() + text[1:]
+
+
 def join(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

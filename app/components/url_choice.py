@@ -9,9 +9,16 @@ import streamlit as st
 
 
 def url_choice(
-    label: str, names: Sequence[str], default: str, key: str, title: Callable[[str], str] = str, **arguments: Any
+    label: str,
+    names: Sequence[str],
+    default: str,
+    key: str,
+    title: Callable[[str], str] = str,
+    *,
+    control: Callable[..., Any] = st.selectbox,
+    **arguments: Any,
 ) -> str:
-    """A selectbox whose value is the query parameter `key`: left out for the default, ignored when unknown.
+    """A choice whose value is the query parameter `key`: left out for the default, ignored when unknown.
 
     Streamlit's own binding writes what people read into the URL ("MMoE on Conflict, seed 0"), which no link should
     depend on; this one writes the name.
@@ -20,7 +27,7 @@ def url_choice(
     _take_up(key, asked, asked if asked in names else None)
     if st.session_state.get(key) not in names:
         st.session_state[key] = default
-    chosen = str(st.selectbox(label, names, key=key, format_func=title, persist_state="session", **arguments))
+    chosen = str(control(label, names, key=key, format_func=title, persist_state="session", **arguments))
     _write_down(key, asked, chosen, default)
     return chosen
 

@@ -29,10 +29,12 @@ PAGES = {
     "seesaw_plot": {"plotly_chart": 1},
     "runs": {"dataframe": 1},
     "data": {"vega_lite_chart": 2},
+    "zoo": {"vega_lite_chart": 1},
 }
 #: The key of a control that no other page has.
 LANDMARKS = {
     "playground": "trunk", "compare": "left", "seesaw_plot": "budget", "runs": "examples", "data": "data.seed",
+    "zoo": "kind",
 }  # fmt: skip
 T = TypeVar("T")
 

@@ -1,0 +1,191 @@
+"""The model zoo: a list to choose from, and one entry with its problem, picture, formula, paper and run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import analysis, services, wording, zoo
+from app.charts.architecture import architecture
+from app.components.live import live_chart
+from app.components.setup_panel import ADOPTED, size_text
+from app.components.url_choice import url_choice
+from app.components.url_values import LOADING
+from app.estimate import estimate
+from app.jobs.records import RunRecord
+from app.setup_values import query_of
+from app.zoo import Entry
+from mtl_core.registry import title
+from mtl_core.sizes import parameter_count
+from mtl_core.spec import RunSpec
+
+#: Names in the link.
+KIND, FAMILY, NAME, FIND = "kind", "family", "name", "find"
+ALL = "all"
+LIST_HEIGHT = 660
+
+
+def chosen_entry() -> Entry | None:
+    """Draw filters and list; the chosen entry, or None where nothing matches."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = url_choice(
+            "Show", list(zoo.KINDS), "recipe", KIND, zoo.KINDS.__getitem__,
+            control=st.segmented_control, required=True, label_visibility="collapsed",
+        )  # fmt: skip
+        text = st.text_input(
+            "Find", key=FIND, bind="query-params", persist_state="page", icon=":material/search:", max_chars=60,
+            placeholder="Find: rare, gate, KDD, Zhao", live=True, width=260, label_visibility="collapsed",
+        )  # fmt: skip
+    groups = [ALL, *zoo.families(kind)]
+    of_family = ALL
+    if len(groups) > 1:
+        of_family = url_choice(
+            "Problem" if kind == "recipe" else "Family", groups, ALL, FAMILY, wording.capital,
+            control=st.pills, required=True, wrap=True, label_visibility="collapsed",
+        )  # fmt: skip
+    found = {entry.name: entry for entry in zoo.found(kind, None if of_family == ALL else of_family, text or "")}
+    if not found:
+        st.info("Nothing here matches: take out a word, or choose another family.", icon=":material/search_off:")
+        return None
+    left, right = st.columns([2, 3])
+    with left, st.container(height=LIST_HEIGHT):
+        name = url_choice(
+            zoo.KINDS[kind], list(found), next(iter(found)), NAME, lambda n: f"**{found[n].title}**",
+            control=st.radio, captions=[_caption(entry) for entry in found.values()], label_visibility="collapsed",
+        )  # fmt: skip
+    with right:
+        _entry(found[name])
+    return found[name]
+
+
+def _caption(entry: Entry) -> str:
+    """What a system was built for; what a part does."""
+    year = f"{entry.card.year} · " if entry.kind == "recipe" and entry.card and entry.card.year else ""
+    return year + (entry.problem if entry.kind == "recipe" else entry.summary)
+
+
+def _entry(entry: Entry) -> None:
+    spec = zoo.spec_of(entry.kind, entry.name)
+    with st.container(border=True):
+        badge = f" :gray-badge[{entry.family}]" if entry.family else ""
+        st.markdown(f"### {entry.title}{badge}")
+        st.markdown(entry.problem)
+        if entry.summary != entry.problem:
+            st.caption(entry.summary)
+        _run(entry, spec)
+    with st.container(border=True):
+        _picture(entry, spec)
+    with st.container(border=True):
+        _formula(entry)
+        _paper(entry)
+        _relations(entry, spec)
+
+
+def _run(entry: Entry, spec: RunSpec) -> None:
+    """What to press, and what is known before."""
+    records = services.library().store.runs()
+    known = next((r for r in records if r.spec_key == spec.key and (r.open or r.state == "finished")), None)
+    size = parameter_count(spec)
+    around = "" if entry.kind in ("recipe", "trunk") else f", around {title('trunk', spec.model.trunk.name)}"
+    st.caption(
+        f":material/table_chart: {analysis.data_title(spec.to_json())}, {wording.count(spec.training.epochs)} epochs"
+        f"{around}; {size_text(size)}."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label = "Train" if known is None else ("Open its run" if known.state == "finished" else "Watch it train")
+        if st.button(label, key="zoo.train", type="primary", icon=":material/play_arrow:"):
+            run, _ = services.library().store.submit(spec)
+            services.executor().ensure_worker()
+            _to_playground(spec, run=run.id)
+        if st.button("Open in the playground", key="zoo.open", icon=":material/tune:"):
+            _to_playground(spec)
+    if said := _result(known) or _time(spec, records):
+        st.caption(said)
+
+
+def _result(known: RunRecord | None) -> str | None:
+    if known is None:
+        return None
+    if known.metrics_test is None:
+        return f"Epoch {min(known.epoch + 1, known.epochs)} of {known.epochs}."
+    return f"Trained here. Test {wording.scores(known.metrics_test)}; one seed proves nothing."
+
+
+def _time(spec: RunSpec, records: list[RunRecord]) -> str | None:
+    """What is known of the time it will take: an earlier run of the same parts, and who waits."""
+    known = estimate(spec, None, [record for record in records if record.spec["model"] == spec.to_json()["model"]])
+    ahead = sum(record.open for record in records)
+    parts = [f"about {wording.seconds(known.seconds)} of training"] if known is not None else []
+    parts += [f"{ahead} runs are before it" if ahead > 1 else "one run is before it"] if ahead else []
+    return wording.capital("; ".join(parts)) + "." if parts else None
+
+
+def _to_playground(spec: RunSpec, **more: str) -> None:
+    """Open the playground with its controls set to this spec."""
+    st.session_state[LOADING] = True
+    st.session_state[ADOPTED] = spec.key
+    st.switch_page("app_pages/playground.py", query_params={**query_of(spec), **more})
+
+
+def _picture(entry: Entry, spec: RunSpec) -> None:
+    picture = zoo.picture(spec.key, entry.kind, entry.name)
+    sentence = zoo.picture_sentence(picture) + zoo.meeting_sentence(spec)
+    st.markdown("**Who sees whom**")
+    live_chart(architecture(picture.wiring, picture.tasks), f"Architecture of {entry.title}. {sentence}")
+    st.caption(sentence)
+    omitted = f" Drawn with {len(picture.tasks)} of its {len(picture.tasks) + picture.omitted} tasks."
+    st.caption(
+        "Grey: shared by all tasks. Tint: private to a task. Ring: a gate, which mixes what reaches it."
+        + (omitted if picture.omitted else "")
+    )
+
+
+def _formula(entry: Entry) -> None:
+    st.markdown("**What it computes**")
+    if entry.card is not None:
+        st.latex(entry.card.formula)
+    with st.expander("More", icon=":material/notes:") if entry.card is not None else st.container():
+        for paragraph in entry.details or (entry.summary,):
+            st.text(paragraph)
+        rows = zoo.shown_options(zoo.sizes(entry.kind, entry.name))
+        if rows:
+            st.table(_sizes(rows), border="horizontal", hide_index=True, alt=f"Options of {entry.title}")
+
+
+def _sizes(rows: list[zoo.Size]) -> pd.DataFrame:
+    table: list[dict[str, Any]] = [
+        {
+            "option": row.name,
+            "default": analysis.short(row.published),
+            "here": analysis.short(row.here),
+            "meaning": row.meaning,
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(table)
+
+
+def _paper(entry: Entry) -> None:
+    card = entry.card
+    if card is not None and card.paper:
+        name = f"[{card.paper}]({entry.link})" if entry.link else card.paper
+        where = ", ".join(str(part) for part in (card.venue, card.year) if part)
+        st.caption(f":material/article: {name}. {card.authors}{'. ' if card.authors else ''}{where}.")
+    elif entry.link:
+        st.caption(f":material/article: [The paper]({entry.link})")
+
+
+def _relations(entry: Entry, spec: RunSpec) -> None:
+    """Links between systems and parts."""
+    links = [("recipe", name) for name in zoo.used_by(entry.kind, entry.name)] if entry.kind != "recipe" else []
+    if entry.kind == "recipe":
+        links = list(zoo.parts_of(spec).items())
+    if not links:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Made of" if entry.kind == "recipe" else "Part of", width="content")
+        for kind, name in links:
+            label = title(kind, name) + ("" if kind == "recipe" else f" ({kind})")
+            st.page_link("app_pages/zoo.py", label=label, query_params={KIND: kind, NAME: name})
