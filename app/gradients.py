@@ -149,9 +149,9 @@ def conflict_sentence(history: History, tasks: Sequence[str]) -> str:
         return _two(epoch, tasks)
     name, cosine, negative = min(pairs, key=lambda pair: pair[1])
     fighting = sum(share > 0.5 for *_, share in pairs)
-    text = f"In epoch {epoch.epoch} {fighting} of {len(pairs)} pairs pulled apart in most steps"
+    text = f"In epoch {epoch.epoch} {fighting} of {len(pairs)} pairs pulled apart in most batches"
     verb = "worst were" if cosine < 0 else "the least alike were"
-    text += f"; {verb} {name} (mean cosine {signed(cosine)}, apart in {negative:.0%} of steps)"
+    text += f"; {verb} {name} (mean cosine {signed(cosine)}, apart in {_of(negative, epoch)})"
     name, cosine, _ = max(pairs, key=lambda pair: pair[1])
     return f"{text}, the most alike {name} ({signed(cosine)})."
 
@@ -159,7 +159,7 @@ def conflict_sentence(history: History, tasks: Sequence[str]) -> str:
 def _two(epoch: Epoch, tasks: Sequence[str]) -> str:
     assert epoch.conflict is not None
     ((_, cosine, negative),) = _pairs(epoch.conflict, tasks)
-    text = f"In epoch {epoch.epoch} {tasks[0]} and {tasks[1]} pulled apart in {negative:.0%} of the steps"
+    text = f"In epoch {epoch.epoch} {tasks[0]} and {tasks[1]} pulled apart in {_of(negative, epoch)}"
     text += f" (mean cosine {signed(cosine)})"
     picture = plane_of(epoch, tasks)
     off = picture.off if picture is not None else None
@@ -182,6 +182,13 @@ def _pairs(conflict: Conflict, tasks: Sequence[str]) -> list[tuple[str, float, f
         if cosine is not None and negative is not None:
             found.append((f"{tasks[i]} and {tasks[j]}", cosine, negative))
     return found
+
+
+def _of(share: float, epoch: Epoch) -> str:
+    """38% of 8 batches: gradients are not compared in all of them."""
+    assert epoch.conflict is not None
+    steps = epoch.conflict.steps
+    return f"{share:.0%} of {steps:,} batches" if steps > 1 else "the one batch" if share > 0 else "no batch"
 
 
 def signed(value: float) -> str:

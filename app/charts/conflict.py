@@ -14,18 +14,17 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.curves import apart, epoch_axis
+from app.charts.curves import apart, epoch_axis, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.palette import QUIET, hue
-from app.charts.weights import shortened
 
 PAIR_COLUMNS = ["epoch", "pair", "cosine", "negative"]
 #: The side of the conflict, in both themes; what it says is also written there.
 APART, TOGETHER = "rgba(204,121,167,0.18)", "rgba(0,158,115,0.10)"
 #: Half the width and the top of the arrows' picture, in lengths of its longest arrow, and its width in pixels.
-REACH, TOP, BOTTOM, PLANE_PIXELS = 1.4, 1.25, -0.22, 330
-#: Least angle between the two names, so that they do not meet where the arrows nearly do.
-NAMES_APART = math.radians(44)
+REACH, TOP, BOTTOM, PLANE_PIXELS = 1.4, 1.1, -0.42, 330
+#: Where a name stands: so far along its arrow, and so far beside it, on the side away from the other one.
+NAME_ALONG, NAME_BESIDE = 0.55, 0.12
 ARC_POINTS = 25
 
 
@@ -71,10 +70,9 @@ def plane(lengths: Sequence[float], cosine: float, parts: Sequence[float]) -> Pl
     return Plane((lengths[0], lengths[1]), angle, (x, y))
 
 
-def _direction(angle: float, task: int, least: float = 0.0) -> tuple[float, float]:
+def _direction(angle: float, task: int) -> tuple[float, float]:
     """The unit vector of a task's gradient: the first to the left of straight up, the second to its right."""
-    half = max(angle, least) / 2
-    return (-math.sin(half) if task == 0 else math.sin(half)), math.cos(half)
+    return (-1 if task == 0 else 1) * math.sin(angle / 2), math.cos(angle / 2)
 
 
 def arrows(picture: Plane | None, tasks: Sequence[str]) -> Drawing:
@@ -82,7 +80,7 @@ def arrows(picture: Plane | None, tasks: Sequence[str]) -> Drawing:
     data = {
         "shafts": pd.DataFrame(columns=["x", "y", "arrow", "t", "colour", "about"]),
         "tips": pd.DataFrame(columns=["x", "y", "turn", "colour", "about"]),
-        "names": pd.DataFrame(columns=["x", "y", "text", "colour"]),
+        "names": pd.DataFrame(columns=["x", "y", "side", "text", "colour"]),
         "arc": pd.DataFrame(columns=["x", "y", "t"]),
     }
     if picture is not None and sum(picture.lengths) > 0:
@@ -106,16 +104,16 @@ def _arrow_rows(picture: Plane, tasks: Sequence[str]) -> dict[str, pd.DataFrame]
     for task, (name, length) in enumerate(zip(tasks, picture.lengths, strict=True)):
         x, y = _direction(picture.angle, task)
         arrow(x * length * scale, y * length * scale, hue(task), f"gradient of {name}, length {length:.3g}")
-        away, label = length * scale, _direction(picture.angle, task, NAMES_APART)
-        place = {"x": label[0] * (away + 0.17), "y": label[1] * (away + 0.17)}
-        names.append({**place, "text": f"{shortened(name, 12)} {length:.2g}", "colour": hue(task)})
+        along, beside = NAME_ALONG * length * scale, (-1 if task == 0 else 1) * NAME_BESIDE
+        place = {"x": x * along + y * beside, "y": y * along - x * beside, "side": "left" if task == 0 else "right"}
+        names.append({**place, "text": f"{shortened(name)} {length:.2g}", "colour": hue(task)})
     x, y = (part * scale for part in picture.step)
     arrow(x, y, QUIET, "the step, from each task's share")
     off = picture.off
     said = "none: the two cancel"
     if off is not None:
         said = ", ".join(f"{math.degrees(a):.0f}° off {shortened(t, 12)}" for a, t in zip(off, tasks, strict=True))
-    names.append({"x": 0.0, "y": -0.14, "text": f"step: {said}", "colour": QUIET})
+    names.append({"x": 0.0, "y": -0.32, "side": "below", "text": f"step: {said}", "colour": QUIET})
     half, radius = picture.angle / 2, 0.3
     turns = [-half + picture.angle * i / (ARC_POINTS - 1) for i in range(ARC_POINTS)]
     arc = [{"x": radius * math.sin(a), "y": radius * math.cos(a), "t": i} for i, a in enumerate(turns)]
@@ -146,12 +144,14 @@ def _arrows_template() -> dict[str, Any]:
         .mark_point(shape="triangle-up", size=220, filled=True, opacity=1)
         .encode(x, y, colour, angle=alt.Angle("turn:Q", scale=None), tooltip=tooltip)
     )
-    names = (
+    names = [
         alt.Chart(alt.NamedData("names"))
-        .mark_text(fontSize=12.5, fontWeight="bold")
+        .transform_filter(alt.datum.side == side)
+        .mark_text(fontSize=12.5, fontWeight="bold", align=align)
         .encode(x, y, colour, text="text:N")
-    )
-    return template(alt.layer(arc, shafts, tips, names).properties(width=PLANE_PIXELS, height=height))
+        for side, align in (("left", "right"), ("right", "left"), ("below", "center"))
+    ]
+    return template(alt.layer(arc, shafts, tips, *names).properties(width=PLANE_PIXELS, height=height))
 
 
 def cosine_curves(rows: pd.DataFrame, epochs: int) -> Drawing:

@@ -13,6 +13,10 @@ from app.charts.drawing import Drawing, template
 from app.charts.palette import task_colours
 
 COLUMNS = ["epoch", "task", "value", "line", "what"]
+#: Width of a plot on a small laptop, of a letter of a label, and letters of its number with a blank.
+PLOT_PIXELS, LETTER_PIXELS, DIGITS = 260, 7.7, 7
+#: Letters of a task's name that fit beside a plot.
+LETTERS = 10
 #: Height of a label's line, as a share of the range of the values.
 LABEL_HEIGHT = 0.075
 VALIDATION, YARDSTICK, TEST = "validation", "single-task", "test"
@@ -35,9 +39,7 @@ def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: st
 def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    # A letter is about a thirtieth of the plot on a laptop; a label also has a number of six.
-    room = 1.1 + min(1.0, (max(map(len, tasks), default=0) + 8) / 30)
-    x = epoch_axis(epochs, room)
+    x = epoch_axis(epochs, label_room(max(map(len, tasks), default=0) + DIGITS, PLOT_PIXELS))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
     tooltip = [
         alt.Tooltip("task:N"),
@@ -80,10 +82,21 @@ def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
     last = solid.sort_values("epoch").groupby(["task", "line"], sort=False).tail(1).sort_values("value")
     span = float(rows["value"].max() - rows["value"].min()) or 1.0
     places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
-    texts = [f"{task} {value:.4f}" for task, value in zip(last["task"], last["value"], strict=True)]
+    texts = [f"{shortened(task)} {value:.4f}" for task, value in zip(last["task"], last["value"], strict=True)]
     return pd.DataFrame(
         {"epoch": last["epoch"].tolist(), "value": places, "task": last["task"].tolist(), "text": texts}
     )
+
+
+def shortened(name: str, letters: int = LETTERS) -> str:
+    """A task's name as far as it fits."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
+def label_room(letters: int, pixels: float, letter: float = LETTER_PIXELS) -> float:
+    """How many times its data's length an axis must be for labels of so many letters at their end."""
+    share = min(0.52, (min(letters, LETTERS + DIGITS) * letter + 14) / pixels)
+    return 1 / (1 - share)
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:

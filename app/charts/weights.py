@@ -10,12 +10,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.curves import apart, epoch_axis
+from app.charts.curves import apart, epoch_axis, label_room, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.palette import task_colours
 
 COLUMNS = ["epoch", "task", "value"]
-HEIGHT = 220
+#: Of the whole picture, and about the width of its plot on a small laptop.
+HEIGHT, PLOT_PIXELS = 220, 190
 #: Height of a label's line, as a share of the plot.
 LABEL_HEIGHT = 0.115
 #: From so many tasks on, names are written smaller.
@@ -57,7 +58,8 @@ def task_lines(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, quantity: 
 def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    x = epoch_axis(epochs, 1.15 + (min(LETTERS, max(map(len, tasks), default=0)) + 5) / 22, ticks=2, title=None)
+    longest = min(LETTERS, max(map(len, tasks), default=0))
+    x = epoch_axis(epochs, label_room(longest + 5, PLOT_PIXELS, 7.0), ticks=2, title=None)
     # Zero is in sight: half as long looks half as long.
     scale = alt.Scale(domainMin=0, nice=True) if quantity.top is None else alt.Scale(domain=[0, quantity.top])
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title=None, format=quantity.format, tickCount=3))
@@ -87,12 +89,7 @@ def _end_labels(rows: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     last = known.sort_values("epoch").groupby("task", sort=False).tail(1).sort_values("value")
     span = quantity.top or max(float(known["value"].max()), 0.0) - min(float(known["value"].min()), 0.0) or 1.0
     places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
-    texts = [f"{shortened(t)} {v:{quantity.format}}" for t, v in zip(last["task"], last["value"], strict=True)]
+    texts = [f"{shortened(t, LETTERS)} {v:{quantity.format}}" for t, v in zip(last["task"], last["value"], strict=True)]
     return pd.DataFrame(
         {"epoch": last["epoch"].tolist(), "task": last["task"].tolist(), "value": places, "text": texts}
     )
-
-
-def shortened(name: str, letters: int = LETTERS) -> str:
-    """A task's name as far as it fits."""
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"

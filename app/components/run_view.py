@@ -140,7 +140,7 @@ def weights_card(record: RunRecord, history: History) -> None:
                 drawing = task_lines(gradients.task_rows(history, tasks, quantity), tasks, record.epochs, quantity)
                 live_chart(drawing, _alt(record, f"{quantity.title.capitalize()} of each task by epoch.", sentence))
         st.caption(sentence)
-        st.caption(f"Shared parameters only; means over the batches of an epoch. {wording.source_line(history)}")
+        st.caption(f"Shared parameters only; means over batches of an epoch. {wording.source_line(history)}")
 
 
 def conflict_card(record: RunRecord, history: History) -> None:
@@ -166,10 +166,10 @@ def conflict_card(record: RunRecord, history: History) -> None:
             live_chart(conflict_shares(rows, record.epochs), _alt(record, "Steps in conflict by epoch.", sentence))
         st.caption(sentence)
         st.caption(
-            "Averages over the batches of an epoch, not one batch: lengths are mean lengths, the angle is that of the "
+            "Averages over batches of the last epoch, not one batch: lengths are mean lengths, the angle is that of the "
             "mean cosine, the step follows the mean shares (its own length is scaled)."
             if len(tasks) == 2
-            else "Averages over the batches of an epoch; a conflict is a batch with a cosine below 0."
+            else "Averages over batches of the last epoch; a conflict is a batch with a cosine below 0."
         )  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
     if record.open is not ticking:
         st.rerun()  # the page starts or drops the clock, and draws what belongs to a finished run
     baseline = analysis.find_baseline(record, library.records())
-    left, right = st.columns([3, 2])
+    left, right = st.columns([4, 3])
     with left:
         gates_card(record, history)
     with right:

@@ -64,7 +64,7 @@ def preset_strip() -> None:
 
 def published_systems() -> None:
     """Systems from papers and companies, each with its problem and a button that sets the controls to it."""
-    with st.popover("Published systems", icon=":material/menu_book:", width="stretch"):
+    with st.popover("Published systems", width="stretch"):
         names = registry.names("recipe")
         chosen = st.selectbox("System", names, format_func=lambda n: registry.title("recipe", n), key="recipe")
         card = cast(type[RecipeOptions], registry.get("recipe", chosen)).card

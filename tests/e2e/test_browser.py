@@ -125,7 +125,7 @@ def test_train_mmoe_and_ple_compare_them_and_place_both_on_the_seesaw(server: Se
             assert tagged_charts(page) == charts
         run = server.wait_until(run_id, lambda run: not run.open)
         assert (run.state, run.message, run.seed, run.trunk, run.epochs) == ("finished", None, SEED, trunk, 60)
-        expect(page.locator(VEGA).last).to_have_attribute("aria-label", re.compile("Test AUC"))
+        expect(page.locator(f"{VEGA}[aria-label^=AUC]")).to_have_attribute("aria-label", re.compile("Test AUC"))
         expect(page.locator('[data-testid="stProgress"]')).to_have_count(0)
         without_exception(page)
         page.close()
@@ -236,7 +236,7 @@ def test_a_killed_worker_is_replaced_while_people_watch(server: Server, new_tab:
     assert (run.state, run.message, run.epoch) == ("finished", None, 40)
     assert run.resumed_from >= 2
     assert [entry.epoch for entry in server.store.events(run_id, kinds=["epoch"])] == list(range(1, 41))
-    expect(page.locator(VEGA).last).to_have_attribute("aria-label", re.compile("Test AUC"))
+    expect(page.locator(f"{VEGA}[aria-label^=AUC]")).to_have_attribute("aria-label", re.compile("Test AUC"))
     without_exception(page)
 
 

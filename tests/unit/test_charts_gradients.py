@@ -12,9 +12,10 @@ import pytest
 
 from app import gradients
 from app.charts.conflict import arrows, conflict_shares, cosine_curves, cosine_table, plane
+from app.charts.curves import shortened
 from app.charts.drawing import Drawing
 from app.charts.palette import QUIET, hue
-from app.charts.weights import LENGTH, SHARE, WEIGHT, shortened, task_lines
+from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
 from app.library import History
 from mtl_core.comparison import preset_spec
 from mtl_core.events import Conflict, Epoch
@@ -205,7 +206,7 @@ def test_the_table_has_each_pair_once_with_its_number() -> None:
 
 def test_names_are_cut_to_fit() -> None:
     assert shortened("income") == "income"
-    assert shortened("never_married") == "never_ma…"
+    assert shortened("never_married") == "never_mar…"
 
 
 # Sentences
@@ -236,7 +237,7 @@ def test_a_balancer_that_found_no_solution_is_told() -> None:
     ("given", "says"),
     [
         (epoch(3, cosine=-0.2, negative=0.81, norms=(1, 1), effective=(0.5, 0.5)),
-         "In epoch 3 A and B pulled apart in 81% of the steps (mean cosine \u22120.20); the mean step lies in the "
+         "In epoch 3 A and B pulled apart in 81% of 4 batches (mean cosine \u22120.20); the mean step lies in the "
          "middle and lowers both losses."),
         (epoch(cosine=0.3, negative=0.1), "the mean step lowers both losses and lies nearer to B's gradient."),
         # cos = -0.8 and lengths 1 : 3. The step a + b has a.(a + b) = 1 - 2.4 < 0.
@@ -254,8 +255,8 @@ def test_how_many_tasks_stand_to_each_other() -> None:
     negative = [[0.0, 0.9, 0.4], [0.9, 0.0, 0.1], [0.4, 0.1, 0.0]]
     one = epoch(4, weights=(1, 1, 1), norms=(1, 1, 1), effective=(0.2, 0.3, 0.5), cosine=cosine, negative=negative)
     assert gradients.conflict_sentence(told(one), ABC) == (
-        "In epoch 4 1 of 3 pairs pulled apart in most steps; worst were A and B (mean cosine \u22120.25, apart in 90% "
-        "of steps), the most alike B and C (+0.50)."
+        "In epoch 4 1 of 3 pairs pulled apart in most batches; worst were A and B (mean cosine \u22120.25, apart in 90% "
+        "of 4 batches), the most alike B and C (+0.50)."
     )
     assert "C made up most of the step (50%), A least (20%)" in gradients.weights_sentence(told(one), ABC)
 

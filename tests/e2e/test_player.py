@@ -1,0 +1,68 @@
+"""The keys of the playground in a real browser: Space plays and pauses, S steps, 0 starts over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.jobs.records import RunRecord
+from tests.e2e.conftest import Server, wait_for
+
+NewTab = Callable[..., Page]
+SIZES = [(1280, 800), (390, 844)]
+
+
+def player(page: Page, key: str) -> str:
+    """What one of the buttons says."""
+    return page.locator(f".st-key-{key} button").inner_text()
+
+
+def test_space_s_and_0_play_pause_step_and_reset(server: Server, new_tab: NewTab) -> None:
+    page = new_tab("/?batch_size=16&epochs=500&seed=41")
+    wait_for(lambda: "Train" in player(page, "train"), what="the player")
+    page.get_by_text("Who listens to whom").click()  # the page has the keyboard
+    page.keyboard.press("Space")
+    run = wait_for(lambda: next(iter(server.store.runs()), None), what="a run")
+    expect(page.locator(".st-key-train button")).to_contain_text("Pause")
+    server.wait_until(run.id, lambda run: run.epoch >= 1)
+    page.keyboard.press("Space")
+    paused = server.wait_until(run.id, lambda run: run.state == "stopped")
+    expect(page.locator(".st-key-train button")).to_contain_text("Go on")
+    page.keyboard.press("s")
+
+    def stepped(now: RunRecord) -> bool:
+        return now.state == "stopped" and now.epoch == paused.epoch + 1
+
+    server.wait_until(run.id, stepped)
+    expect(page.get_by_text(f"Paused after epoch {paused.epoch + 1} of 500")).to_be_visible()
+    page.keyboard.press("0")
+    expect(page.get_by_text("nothing is trained yet")).to_be_visible()
+    (fresh,) = server.store.runs()
+    assert (fresh.state, fresh.epoch) == ("stopped", 0)
+    assert fresh.id != run.id
+
+
+def test_what_is_typed_presses_no_button(server: Server, new_tab: NewTab) -> None:
+    known = {run.id for run in server.store.runs()}
+    page = new_tab("/?trunk=ple&seed=42")
+    wait_for(lambda: "Train" in player(page, "train"), what="the player")
+    field = page.get_by_role("textbox", name="Expert layers")
+    field.click()
+    page.keyboard.type(" 0 s")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("These options cannot be trained")).to_be_visible()
+    assert {run.id for run in server.store.runs()} == known
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_nothing_is_wider_than_the_screen(new_tab: NewTab, width: int, height: int) -> None:
+    page = new_tab("/?run=example-conflict-ple-0")
+    page.set_viewport_size({"width": width, "height": height})
+    page.locator('[data-testid="stVegaLiteChart"]').nth(2).locator("svg, canvas").wait_for()
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    for chart in page.locator('[data-testid="stVegaLiteChart"]').all():
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width + 1
