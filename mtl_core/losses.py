@@ -24,13 +24,16 @@ def task_losses(logits: Mapping[str, Tensor], labels_BK: Tensor, mask_BK: Tensor
     A task with no row in the batch has loss exactly 0 and gradient 0. Labels outside the mask are never read, so they
     may be anything, NaN included.
     """
+    if len({task.kind for task in tasks}) == 1:
+        logit_KB = torch.stack([logits[task.name] for task in tasks])
+        return task_loss(logit_KB, labels_BK.T, mask_BK.T, tasks[0])
     return torch.stack(
         [task_loss(logits[task.name], labels_BK[:, k], mask_BK[:, k], task) for k, task in enumerate(tasks)]
     )
 
 
 def task_loss(logit_B: Tensor, label_B: Tensor, inside_B: Tensor, task: Task) -> Tensor:
-    """The loss of one task, a mean over the rows inside."""
+    """The loss of one task, a mean over the rows inside; of several tasks of one kind at once where all are [K, B]."""
     # where, not a product: NaN * 0 is NaN, forwards and backwards.
     label = torch.where(inside_B, label_B, 0.0)
     logit = torch.where(inside_B, logit_B, 0.0)
@@ -49,7 +52,7 @@ def log_loss(logit_B: Tensor, label_B: Tensor) -> Tensor:
 
 def masked_mean(each_B: Tensor, inside_B: Tensor) -> Tensor:
     """The mean over the rows inside; exactly 0, with gradient 0, where there is none."""
-    return torch.where(inside_B, each_B, 0.0).sum() / inside_B.sum().clamp(min=1)
+    return torch.where(inside_B, each_B, 0.0).sum(-1) / inside_B.sum(-1).clamp(min=1)
 
 
 def weighted_mean(each_B: Tensor, weight_B: Tensor) -> Tensor:

@@ -36,7 +36,6 @@ def auc(scores: Tensor, labels: Tensor) -> float | None:
     Returns:
         The area, or None where one class is missing and no pair exists.
     """
-    scores = scores.double()
     positive = labels > 0.5
     n_pos = int(positive.sum())
     n_neg = len(labels) - n_pos
@@ -83,11 +82,11 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     """
     if not len(labels):
         return None
-    order = torch.argsort(probabilities.double())
-    total = 0.0
-    for part in torch.tensor_split(order, min(bins, len(order))):
-        total += len(part) * (probabilities.double()[part].mean() - labels.double()[part].mean()).abs().item()
-    return total / len(order)
+    order = torch.argsort(probabilities)
+    surplus = (probabilities.double() - labels.double())[order]
+    # A bin's rows times the distance of its two means is the distance of its two sums.
+    parts = torch.tensor_split(surplus, min(bins, len(order)))
+    return torch.stack([part.sum().abs() for part in parts]).sum().item() / len(order)
 
 
 def normalised_entropy(logits: Tensor, labels: Tensor) -> float | None:

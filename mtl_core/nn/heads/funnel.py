@@ -50,6 +50,8 @@ class FunnelHead(Head):
 
     def losses(self, out: Output, labels_BK: Tensor, mask_BK: Tensor, noise_BN: Tensor | None = None) -> Tensor:
         """Losses [K]; a step's is a mean over all exposures."""
+        if not self.funnel.steps:
+            return super().losses(out, labels_BK, mask_BK, noise_BN)
         steps = joint_labels(labels_BK, mask_BK, self.funnel)
         losses = []
         for k, task in enumerate(self.tasks):
