@@ -63,6 +63,11 @@ class Encoded:
     columns: Columns
     notes: tuple[str, ...]
 
+    @property
+    def bytes(self) -> int:
+        """Memory of its arrays."""
+        return sum(array.nbytes for split in (self.train, self.valid, self.test) for array in vars(split).values())
+
 
 def encode(schema: Schema, frames: Frames) -> Encoded:
     """Fit on the training rows, apply to all splits. Hidden columns reach no input.
