@@ -25,8 +25,8 @@ LARGEST_KEPT = 31 * 2**20
 def keep_freed_memory() -> None:
     """Let glibc keep what a step frees for the next one, instead of handing it back to the system page by page.
 
-    Without this a tenth of a step's time goes into page faults. It adapts its limits to what it sees: one freed block is
-    enough, and it need not be touched. With other allocators nothing happens.
+    Without this a tenth of a step's time goes into page faults. It adapts its limits to what it sees: one freed block
+    is enough, and it need not be touched. With other allocators nothing happens.
     """
     torch.empty(LARGEST_KEPT, dtype=torch.uint8)
 

@@ -88,10 +88,11 @@ class Shelf:
 
         def pick(part: Tensor, constant: bool) -> Tensor:
             flat = part if self.alone else part.flatten(0, 1)
+            shape = (*index.shape, *flat.shape[1:])
             if constant:
-                return flat[:1].expand(index.numel(), *flat.shape[1:]).unflatten(0, index.shape)
+                return flat[0].expand(shape)
             # Copies whole rows; an index in brackets goes number by number, which takes three times as long.
-            return flat.index_select(0, index.flatten()).unflatten(0, index.shape)
+            return flat.index_select(0, index.flatten()).reshape(shape)
 
         parts = list(map(pick, (*self._rows.inputs, *self._rows[1:]), self._constant))
         inputs = len(self._rows.inputs)

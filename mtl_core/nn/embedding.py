@@ -49,8 +49,8 @@ class Lookup(Encoder):
         """Rows of the table [..., dim]; `index` counts through fields and streams."""
         if self.table is None:
             raise ValueError("There is nothing to look up: these columns have no table.")
-        # The gradient of a selection is one pass over the rows; that of `functional.embedding` calls a library for each.
-        return self.table.index_select(0, index.flatten()).unflatten(0, index.shape)
+        # A selection's gradient is one pass over the rows; that of `functional.embedding` calls a library for each.
+        return self.table.index_select(0, index.flatten()).reshape(*index.shape, self.dim)
 
     def fields(self, ids_BC: Tensor, places: Tensor | None = None) -> Tensor:
         """Embeddings [S, B, C, dim] of the fields, or of those at these places."""

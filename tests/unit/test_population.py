@@ -18,7 +18,7 @@ from mtl_core.engine import memory, population
 from mtl_core.engine.gradients import ConflictSums, Sharing, per_task, shared_units
 from mtl_core.engine.grouping import groups
 from mtl_core.engine.population import Population
-from mtl_core.engine.rows import Shelf, to_device
+from mtl_core.engine.rows import Rows, Shelf, to_device
 from mtl_core.events import Epoch, Event, Finished, Started, Step
 from mtl_core.spec import RunSpec
 from mtl_core.train import build_model, train
@@ -294,6 +294,12 @@ def test_little_memory_still_trains_one(monkeypatch: pytest.MonkeyPatch) -> None
     assert memory.members_that_fit(build_model(spec, data), data, spec, torch.device("cpu"), 9) == 1
 
 
+def assert_same(one: Rows, other: Rows) -> None:
+    """Every part, an unknown truth too."""
+    pairs = zip((*one.inputs, *one[1:]), (*other.inputs, *other[1:]), strict=True)
+    assert all(torch.equal(a.nan_to_num(9.0), b.nan_to_num(9.0)) for a, b in pairs)
+
+
 def test_a_shelf_gives_each_member_its_own_rows() -> None:
     """Stacked where rows differ, held once where they do not; places stay right when members leave."""
     first, second = (to_device(load(spec_of(seed=s).data, s).train, torch.device("cpu")) for s in (0, 1))
@@ -301,11 +307,17 @@ def test_a_shelf_gives_each_member_its_own_rows() -> None:
     index = torch.tensor([[3, 1], [0, 2], [5, 5]])
     batch = shelf.batch(index)
     for m, rows in enumerate((first, second, first)):
-        assert torch.equal(batch.inputs.numeric[m], rows.inputs.numeric[index[m]])
+        assert_same(batch.at(m), rows.at(index[m]))
+        assert_same(shelf.part(slice(3, 9)).at(m), rows.at(slice(3, 9)))
     shelf.keep([1])
     assert torch.equal(shelf.batch(index[:1]).labels[0], second.labels[index[0]])
     with pytest.raises(ValueError, match="batch in common"):
         shelf.shared_batch(index[0])
+    # Parts that say the same of every row are not gathered; where some rows differ they are.
+    spotted = first._replace(mask=first.mask.clone())
+    spotted.mask[1, 0] = False
+    for rows in (first, spotted):
+        assert_same(Shelf([rows]).shared_batch(index[0]), rows.at(index[0]))
 
 
 def sharing_of(trunk: str, tasks: int = 3, head: str = "independent") -> dict[str, list[bool]]:
