@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -121,6 +121,10 @@ def _arrow_rows(picture: Plane, tasks: Sequence[str]) -> dict[str, pd.DataFrame]
     return dict(zip(("shafts", "tips", "names", "arc"), frames, strict=True))
 
 
+#: Where a name stands -> how it is set: away from its arrow.
+_ALIGNED: dict[str, Literal["left", "center", "right"]] = {"left": "right", "right": "left", "below": "center"}
+
+
 @lru_cache(maxsize=1)
 def _arrows_template() -> dict[str, Any]:
     # One unit is as long to the right as upwards: anything else would draw another angle.
@@ -149,7 +153,7 @@ def _arrows_template() -> dict[str, Any]:
         .transform_filter(alt.datum.side == side)
         .mark_text(fontSize=12.5, fontWeight="bold", align=align)
         .encode(x, y, colour, text="text:N")
-        for side, align in (("left", "right"), ("right", "left"), ("below", "center"))
+        for side, align in _ALIGNED.items()
     ]
     return template(alt.layer(arc, shafts, tips, *names).properties(width=PLANE_PIXELS, height=height))
 
