@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -113,11 +113,11 @@ class Budget:
     records: tuple[RunRecord, ...]
 
 
-def budgets(records: Sequence[RunRecord]) -> list[Budget]:
-    """Finished runs by comparable budget, in the order in which the budgets first appear."""
+def budgets(records: Sequence[RunRecord], *, with_open: bool = False) -> list[Budget]:
+    """Finished runs by comparable budget, in the order in which the budgets first appear; on request open ones too."""
     grouped: dict[str, list[RunRecord]] = {}
     for record in records:
-        if record.state == "finished":
+        if record.state == "finished" or (with_open and record.open):
             grouped.setdefault(keys(record).budget, []).append(record)
     return [Budget(key, budget_label(keys(group[0]).spec), tuple(group)) for key, group in grouped.items()]
 
@@ -153,9 +153,10 @@ class Seesaw:
 def seesaw(budget: Budget, task_x: str, task_y: str) -> Seesaw:
     """Gains of every model of the budget over single-task, paired by seed."""
     by_run: dict[str, RunRecord] = {}
-    for record in budget.records:  # newest first: a run that was repeated counts once
-        by_run.setdefault(keys(record).run, record)
-    points: dict[str, list[tuple[int, float, float]]] = {}
+    for record in (record for record in budget.records if record.state == "finished"):
+        by_run.setdefault(keys(record).run, record)  # newest first: a run that was repeated counts once
+    coming = {keys(record).run for record in budget.records if record.open}
+    points: dict[str, list[tuple[int, float, float, str]]] = {}
     first: dict[str, RunRecord] = {}
     missing: dict[str, Missing] = {}
     baselines: list[RunRecord] = []
@@ -166,28 +167,47 @@ def seesaw(budget: Budget, task_x: str, task_y: str) -> Seesaw:
             continue
         yardstick = by_run.get(known.baseline)
         if yardstick is None:
+            if known.baseline in coming:
+                continue
             missing.setdefault(known.baseline, Missing(record, comparison.baseline_spec(known.spec)))
             continue
         gains = [_gain(record, yardstick, task, known.spec) for task in (task_x, task_y)]
         if gains[0] is None or gains[1] is None:
             continue
         first.setdefault(known.variant, record)
-        points.setdefault(known.variant, []).append((known.spec.seed, gains[0], gains[1]))
-    labels = variant_labels([keys(first[variant]).spec for variant in points])
+        points.setdefault(known.variant, []).append((known.spec.seed, gains[0], gains[1], record.id))
+    specs = [keys(first[variant]).spec for variant in points]
+    labels, lines = variant_labels(specs), weight_lines(specs)
     groups = []
-    for (variant, values), label in zip(points.items(), labels, strict=True):
-        seeds, x, y = zip(*sorted(values), strict=True)
-        groups.append(
-            SeesawGroup(
-                label, keys(first[variant]).spec.model.trunk.name, seeds, x, y, paired_interval(x), paired_interval(y)
-            )
-        )
+    for (variant, values), label, line, spec in zip(points.items(), labels, lines, specs, strict=True):
+        seeds, x, y, runs = zip(*sorted(values), strict=True)
+        group = SeesawGroup(label, spec.model.trunk.name, seeds, x, y, paired_interval(x), paired_interval(y), runs)
+        short_name = ratio(cast(list[float], spec.balancer.options["weights"])) if line else ""
+        size = first[variant].parameters or 0
+        groups.append(replace(group, line=line, short=short_name, balancer=spec.balancer.name, parameters=size))
     return Seesaw(
         groups=tuple(sorted(groups, key=lambda g: -(g.x_interval.mean + g.y_interval.mean))),
         parameters={label: first[variant].parameters or 0 for label, variant in zip(labels, points, strict=True)},
         baseline_parameters=baselines[0].parameters if baselines else None,
         missing=tuple(missing.values()),
     )
+
+
+def weight_lines(specs: Sequence[RunSpec]) -> list[str]:
+    """For each model the name shared with at least two others that differ in fixed loss weights alone; else ""."""
+    models = [json.dumps(spec.to_json()["model"]) if spec.balancer.name == "static" else None for spec in specs]
+    names = variant_labels(specs, with_balancers=False)
+    swept = [model is not None and models.count(model) > 2 for model in models]
+    return [name if line else "" for name, line in zip(names, swept, strict=True)]
+
+
+def ratio(weights: Sequence[float]) -> str:
+    """Loss weights as 1:9.5, unless they are round numbers as they stand."""
+    if all(weight == float(f"{weight:.2g}") for weight in weights) or not all(weights):
+        return short(list(weights))
+    least, most = min(weights), max(weights)
+    digits = 3 if most / least >= 1.005 else 5  # only equal weights are 1:1
+    return ":".join(f"{weight / least:.{digits}g}" for weight in weights)
 
 
 def _gain(record: RunRecord, yardstick: RunRecord, task: str, spec: RunSpec) -> float | None:
@@ -198,17 +218,35 @@ def _gain(record: RunRecord, yardstick: RunRecord, task: str, spec: RunSpec) -> 
     return None if value is None else value * UNIT
 
 
-def variant_labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Short names that tell these models apart: the trunk's title, and the options in which same-named ones differ."""
+def variant_labels(specs: Sequence[RunSpec], *, with_balancers: bool = True) -> list[str]:
+    """Short names that tell these models apart: the trunk's title, and the options in which same-named ones differ.
+
+    A balancer other than fixed weights is named where another model of the trunk has another one.
+    """
     flat = [_flat(spec) for spec in specs]
+    if not with_balancers:
+        flat = [{k: v for k, v in own.items() if not k.startswith("balancer.")} for own in flat]
     labels = []
     for spec, own in zip(specs, flat, strict=True):
         rivals = [o for s, o in zip(specs, flat, strict=True) if s.model.trunk.name == spec.model.trunk.name]
-        differing = [k for k in own if any(r.get(k) != own[k] for r in rivals)]
-        extra = ", ".join(f"{k.rsplit('.', 1)[-1].replace('_', ' ')} {short(own[k])}" for k in differing)
+        alike = [r for r in rivals if r.get("balancer.name") == own.get("balancer.name")]
+        differing = [k for k in own if any(r.get(k) != own[k] for r in (alike if _of_balancer(k) else rivals))]
+        extra = [_said(k, own[k]) for k in differing if (k, own[k]) != ("balancer.name", "static")]
         name = title("trunk", spec.model.trunk.name)
-        labels.append(f"{name} ({extra})" if extra else name)
+        labels.append(f"{name} ({', '.join(extra)})" if extra else name)
     return labels
+
+
+def _of_balancer(path: str) -> bool:
+    return path.startswith("balancer.options.")
+
+
+def _said(path: str, value: object) -> str:
+    """An option and its value in a few words."""
+    if path == "balancer.name":
+        return title("balancer", str(value))
+    weights = path == "balancer.options.weights" and isinstance(value, list)
+    return f"{path.rsplit('.', 1)[-1].replace('_', ' ')} {ratio(value) if weights else short(value)}"  # type: ignore[arg-type]
 
 
 def short(value: object) -> str:

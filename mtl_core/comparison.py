@@ -69,7 +69,12 @@ def variant_key(spec: RunSpec) -> str:
 
 def run_key(spec: RunSpec) -> str:
     """Equal for runs that give the same numbers up to the device's rounding."""
-    return fingerprint([variant_key(spec), spec.seed])
+    return seed_key(variant_key(spec), spec.seed)
+
+
+def seed_key(variant: str, seed: int) -> str:
+    """The `run_key` of a variant, known by its `variant_key`, with this seed."""
+    return fingerprint([variant, seed])
 
 
 def preset_spec(dataset: str, trunk: str, **changes: Any) -> RunSpec:

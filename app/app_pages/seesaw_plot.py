@@ -4,13 +4,16 @@ import streamlit as st
 
 from app import analysis, services
 from app.components.queue_view import queue_line
-from app.components.seesaw_view import draw
+from app.components.seesaw_view import is_open, live_pairs, live_plot, live_verdicts
+from app.components.sweep_panel import sweep_panel
 from app.components.url_choice import url_choice
 from app.library import EXAMPLE_PREFIX, examples
 
+TICK = "1s"
 library = services.library()
-queue_line()
-budgets = analysis.budgets(library.records())
+services.executor().warm()
+records = library.records()
+budgets = analysis.budgets(records, with_open=True)
 labels = {budget.key: budget.label for budget in budgets}
 # The textbook picture first: the bundled comparison on the world that was made to show it.
 default = analysis.keys(examples()[f"{EXAMPLE_PREFIX}conflict-mmoe-0"].record).budget
@@ -27,4 +30,19 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         task_y = url_choice("Up", others, others[0], "y", width=200)
     else:
         task_x, task_y = tasks[0], tasks[-1]
-draw(budget, task_x, task_y, key="seesaw")
+    equal = st.toggle(
+        "Equal parameters only", key="equal", bind="query-params",
+        help="Leave out models whose parameters differ by more than a tenth from the single-task yardstick's.",
+    )  # fmt: skip
+ticking = is_open(budget, records)
+if not ticking:
+    queue_line()
+clock = TICK if ticking else None
+left, right = st.columns([5, 4], gap="large")
+with left:
+    st.fragment(live_plot, run_every=clock)(chosen, task_x, task_y, equal, ticking)
+with right:
+    st.fragment(live_verdicts, run_every=clock)(chosen, task_x, task_y, equal)
+    sweep_panel(budget, task_x, task_y, records)
+if len(tasks) > 2:
+    st.fragment(live_pairs, run_every=clock)(chosen, task_x, equal)

@@ -1,18 +1,46 @@
-"""The seesaw plot: gain on one task against gain on another, single-task models at the cross."""
+"""The seesaw plot: gain on one task against gain on another, single-task models at the cross (Altair).
+
+Points arrive while runs finish, so it is a template over named data: ranges follow from rows, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-import plotly.graph_objects as go
+import altair as alt
+import pandas as pd
 
-from app.charts.labels import place_labels
+from app.charts.drawing import Drawing, template
+from app.charts.labels import Box, place_labels
 from app.charts.palette import QUIET, family_colour, family_shape, tint
 from mtl_core.comparison import Interval
+from mtl_core.sweep import front
 
-#: Side of the square plot in pixels, roughly: labels are placed by it.
-SIDE = 460
+#: Side of the square plot in pixels, without its axes; labels are placed by it.
+SIDE = 560
+#: The same for one of several small plots.
+SMALL_SIDE = 190
+#: The selection that a click makes, and the field in which it holds the run.
+PICK, RUN = "pick", "run"
+#: What equal loss weights are called where others stand beside them.
+EQUAL_WEIGHTS = "1:1"
+GAIN, LOSS = "rgba(0,158,115,0.10)", "rgba(213,94,0,0.10)"
+MARKS = ["x", "y", "label", "what", "shape", "fill", "stroke", "size", RUN]
+BARS = ["x", "y", "x2", "y2", "stroke"]
+
+_STAR = "M0,-1L.24,-.32L.95,-.31L.38,.12L.59,.81L0,.4L-.59,.81L-.38,.12L-.95,-.31L-.24,-.32Z"
+_PENTAGON = "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z"
+_HEXAGON = "M0,-1L.87,-.5L.87,.5L0,1L-.87,.5L-.87,-.5Z"
+_X = "M-.9,-.5L-.5,-.9L0,-.4L.5,-.9L.9,-.5L.4,0L.9,.5L.5,.9L0,.4L-.5,.9L-.9,.5L-.4,0Z"
+_RING = "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0M.3,0A.3,.3,0,1,1,-.3,0A.3,.3,0,1,1,.3,0"
+#: Plotly's names of symbols, which the palette speaks, in Vega's words or as paths.
+_SHAPES = {
+    "cross-thin": "cross", "star": _STAR, "pentagon": _PENTAGON, "hexagon": _HEXAGON, "x": _X, "circle-dot": _RING,
+    "hourglass": "M-.8,-.9L.8,-.9L-.8,.9L.8,.9Z",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +54,14 @@ class SeesawGroup:
     y: tuple[float, ...]
     x_interval: Interval
     y_interval: Interval
+    #: Ids of the runs, in the order of the seeds.
+    runs: tuple[str, ...] = ()
+    #: Models that differ in fixed loss weights alone share a line, on which they are told apart by `short`.
+    line: str = ""
+    short: str = ""
+    #: Anything but fixed weights is drawn as a diamond.
+    balancer: str = "static"
+    parameters: int = 0
 
     @property
     def told_apart(self) -> bool:
@@ -33,76 +69,174 @@ class SeesawGroup:
         return all(i.verdict != "not distinguishable" for i in (self.x_interval, self.y_interval))
 
 
-def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = "AUC, thousandths") -> go.Figure:
-    """A square plot with named quadrants. Pale dot: one seed. Mark: mean. Bar: 95% interval of the paired difference.
+def fronts(groups: Sequence[SeesawGroup]) -> dict[str, list[SeesawGroup]]:
+    """Of every line of loss weights the models whose mean gains no other one beats, from left to right."""
+    lines: dict[str, list[SeesawGroup]] = {}
+    for group in groups:
+        if group.line:
+            lines.setdefault(group.line, []).append(group)
+    return {
+        line: [members[i] for i in front([(g.x_interval.mean, g.y_interval.mean) for g in members])]
+        for line, members in lines.items()
+    }
 
-    Grey: at least one task cannot be told from single-task.
+
+def spoken_of(groups: Sequence[SeesawGroup], *, ends: bool = True) -> list[SeesawGroup]:
+    """The models that get a name, an interval and words.
+
+    Of those that differ in loss weights alone: equal weights, what gains most in all, and on request the front's ends.
     """
-    figure = go.Figure()
-    low, high = span = _span(groups)
-    for x0, x1, y0, y1, text, fill, anchor in (
-        (0, high, 0, high, "both gain", "rgba(0,158,115,0.10)", ("right", "top")),
-        (low, 0, low, 0, "both lose", "rgba(213,94,0,0.10)", ("left", "bottom")),
-        (low, 0, 0, high, f"{task_y} gains, {task_x} pays", None, ("left", "top")),
-        (0, high, low, 0, f"{task_x} gains, {task_y} pays", None, ("right", "bottom")),
-    ):
-        if fill:
-            figure.add_shape(type="rect", x0=x0, x1=x1, y0=y0, y1=y1, fillcolor=fill, line_width=0, layer="below")
-        corner_x, corner_y = (x1 if anchor[0] == "right" else x0), (y1 if anchor[1] == "top" else y0)
-        figure.add_annotation(
-            x=corner_x, y=corner_y, text=text, showarrow=False, xanchor=anchor[0], yanchor=anchor[1],
-            font={"color": QUIET, "size": 13},
-        )  # fmt: skip
-    figure.add_hline(y=0, line={"color": QUIET, "width": 1.2})
-    figure.add_vline(x=0, line={"color": QUIET, "width": 1.2})
-    figure.add_annotation(
-        x=0, y=0, text="single task", showarrow=False, xanchor="left", yanchor="top", font={"color": QUIET, "size": 11}
+    chosen = {id(group) for group in groups if not group.line or group.short == EQUAL_WEIGHTS}
+    for members in fronts(groups).values():
+        chosen.add(id(max(members, key=lambda g: g.x_interval.mean + g.y_interval.mean)))
+        chosen |= {id(group) for group in (members[0], members[-1])} if ends else set()
+    return [group for group in groups if id(group) in chosen]
+
+
+def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = "AUC, thousandths") -> Drawing:
+    """A square plot with named quadrants. Pale mark: one seed. Mark: mean. Bar: 95% interval of the paired difference.
+
+    Grey: at least one task cannot be told from single-task. Line: Pareto front of a model's loss weights; small marks
+    are means without their intervals.
+    """
+    span, spoken = _span(groups), spoken_of(groups)
+    named = {id(group) for group in spoken}
+    small = [group for group in groups if id(group) not in named]
+    return Drawing(
+        _template(task_x, task_y, unit),
+        {
+            **_ground(span, task_x, task_y),
+            "bars": pd.DataFrame(_bars(spoken), columns=BARS),
+            "fronts": pd.DataFrame(_fronts(groups), columns=["x", "y", "line", "stroke", "dashed"]),
+            "marks": pd.DataFrame([*_seeds(spoken), *_means(small, 0.25), *_means(spoken)], columns=MARKS),
+            "labels": _labels(spoken, span),
+        },
     )
-    gains = f"<br>{task_x} %{{x:+.1f}}, {task_y} %{{y:+.1f}}<extra></extra>"
-    for group in groups:
-        figure.add_trace(
-            go.Scatter(
-                x=group.x,
-                y=group.y,
-                mode="markers",
-                marker={"size": 7, "color": tint(_colour(group), 0.5), "symbol": family_shape(group.trunk)},
-                customdata=[[seed] for seed in group.seeds],
-                hovertemplate=f"{group.label}, seed %{{customdata[0]}}{gains}",
-                showlegend=False,
-            )
-        )
-    for group in groups:
-        colour = _colour(group)
-        bars = [i.half_width for i in (group.x_interval, group.y_interval)]
-        figure.add_trace(
-            go.Scatter(
-                x=[group.x_interval.mean],
-                y=[group.y_interval.mean],
-                mode="markers",
-                marker={
-                    "size": 14,
-                    "color": colour,
-                    "symbol": family_shape(group.trunk),
-                    "line": {"width": 2, "color": colour},
-                },
-                error_x={"type": "data", "array": [bars[0] or 0], "color": colour, "thickness": 2, "width": 0},
-                error_y={"type": "data", "array": [bars[1] or 0], "color": colour, "thickness": 2, "width": 0},
-                name=group.label,
-                hovertemplate=f"{group.label}, mean of {len(group.seeds)}{gains}",
-                showlegend=False,
-            )
-        )
-    _write_labels(figure, groups, span)
-    figure.update_xaxes(
-        title=f"gain on {task_x} ({unit})", range=[low, high], zeroline=False, tickformat="+.0~f",
-        constrain="domain", showgrid=False,
+
+
+def small_multiples(pictures: Sequence[tuple[str, str, Sequence[SeesawGroup]]]) -> Drawing:
+    """Means and intervals of several pairs of tasks, each in a square of its own range."""
+    frames: dict[str, list[pd.DataFrame]] = {"zones": [], "bars": [], "marks": []}
+    for task_x, task_y, groups in pictures:
+        pair = f"{task_y} up, {task_x} across"
+        ground = _ground(_span(groups), task_x, task_y)["zones"]
+        bars = pd.DataFrame(_bars(groups), columns=BARS)
+        marks = pd.DataFrame(_means(groups, 0.5), columns=MARKS)
+        for name, frame in (("zones", ground), ("bars", bars), ("marks", marks)):
+            frames[name].append(frame.assign(pair=pair))
+    # One table, so that all layers are split by the same facets.
+    tables = [pd.concat(parts, ignore_index=True).assign(part=name) for name, parts in frames.items() if parts]
+    rows = pd.concat(tables, ignore_index=True).astype(object)
+    return Drawing(_small_template(), {"pairs": rows.where(rows.notna(), None)})
+
+
+# Templates
+
+
+def _scale() -> alt.Scale:
+    return alt.Scale(zero=False, nice=False)
+
+
+def _field(name: str) -> Any:
+    """A channel that takes the value of a field as it is."""
+    return {"field": name, "type": "nominal", "scale": None, "legend": None}
+
+
+@lru_cache(maxsize=64)
+def _template(task_x: str, task_y: str, unit: str) -> dict[str, Any]:
+    axis: dict[str, Any] = {"format": "+.0~f", "grid": False, "tickCount": 7}
+    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(title=f"gain on {task_x} ({unit})", **axis))
+    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(title=f"gain on {task_y} ({unit})", **axis))
+    zones = alt.Chart(alt.NamedData("zones")).mark_rect().encode(
+        x=x, y=y, x2="x2", y2="y2", fill=_field("fill")
     )  # fmt: skip
-    figure.update_yaxes(
-        title=f"gain on {task_y} ({unit})", range=[low, high], zeroline=False, tickformat="+.0~f",
-        scaleanchor="x", constrain="domain", showgrid=False,
+    rules = [
+        alt.Chart(alt.NamedData("cross")).mark_rule(color=QUIET, strokeWidth=1.2).encode(x=x),
+        alt.Chart(alt.NamedData("cross")).mark_rule(color=QUIET, strokeWidth=1.2).encode(y=y),
+    ]
+    words = [
+        alt.Chart(alt.NamedData("words"))
+        .transform_filter(alt.datum.align == side)
+        .mark_text(align=side, baseline="middle", color=QUIET, fontSize=13)
+        .encode(x=x, y=y, text="text:N")
+        for side in ("left", "right")
+    ]
+    lines = [
+        alt.Chart(alt.NamedData("fronts"))
+        .transform_filter(alt.datum.dashed == dashed)
+        .mark_line(strokeWidth=2.5, strokeDash=[6, 4] if dashed else [1, 0])
+        .encode(x=x, y=y, detail="line:N", stroke=_field("stroke"), order="x:Q")
+        for dashed in (False, True)
+    ]
+    bars = [
+        alt.Chart(alt.NamedData("bars"))
+        .mark_rule(strokeWidth=2)
+        .encode(x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke"))
+    ]
+    pick = alt.selection_point(name=PICK, fields=[RUN], on="click", toggle=False, empty=False)
+    marks = (
+        alt.Chart(alt.NamedData("marks"))
+        .mark_point(strokeWidth=2, opacity=1, cursor="pointer")
+        .encode(
+            x=x, y=y, shape=_field("shape"), fill=_field("fill"), stroke=_field("stroke"),
+            size=alt.Size("size:Q", scale=None, legend=None),
+            tooltip=[
+                alt.Tooltip("label:N", title="model"),
+                alt.Tooltip("what:N", title="shows"),
+                alt.Tooltip("x:Q", title=f"gain on {task_x}", format="+.1f"),
+                alt.Tooltip("y:Q", title=f"gain on {task_y}", format="+.1f"),
+            ],
+        )
+        .add_params(pick)
     )  # fmt: skip
-    figure.update_layout(height=560, margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest")
-    return figure
+    leaders = alt.Chart(alt.NamedData("labels")).transform_filter(alt.datum.far).mark_rule().encode(
+        x=x, y=y, x2="x2", y2="y2", stroke=_field("colour")
+    )  # fmt: skip
+    names = (
+        alt.Chart(alt.NamedData("labels"))
+        .mark_text(baseline="middle", fontSize=13, fontWeight="bold")
+        .encode(x=x, y=y, text="label:N", color=_field("colour"))
+    )
+    chart = alt.layer(zones, *rules, *words, *bars, *lines, leaders, marks, names)
+    # The sizes are those of the plot itself: fitted in with its axes it would be no square.
+    return template(chart.properties(width=SIDE, height=SIDE, autosize=alt.AutoSizeParams(type="pad")))
+
+
+@lru_cache(maxsize=1)
+def _small_template() -> dict[str, Any]:
+    axis: dict[str, Any] = {"format": "+.0~f", "grid": False, "tickCount": 3, "title": None}
+    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(**axis))
+    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(**axis))
+    base = alt.Chart()
+    zones = base.transform_filter(alt.datum.part == "zones").mark_rect().encode(
+        x=x, y=y, x2="x2", y2="y2", fill=_field("fill")
+    )  # fmt: skip
+    bars = base.transform_filter(alt.datum.part == "bars").mark_rule(strokeWidth=1.5).encode(
+        x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke")
+    )  # fmt: skip
+    marks = (
+        base.transform_filter(alt.datum.part == "marks")
+        .mark_point(strokeWidth=2, opacity=1)
+        .encode(
+            x=x, y=y, shape=_field("shape"), fill=_field("fill"), stroke=_field("stroke"),
+            size=alt.Size("size:Q", scale=None, legend=None),
+            tooltip=[
+                alt.Tooltip("label:N", title="model"),
+                alt.Tooltip("x:Q", title="across", format="+.1f"),
+                alt.Tooltip("y:Q", title="up", format="+.1f"),
+            ],
+        )
+    )  # fmt: skip
+    layers = alt.layer(zones, bars, marks).properties(width=SMALL_SIDE, height=SMALL_SIDE)
+    chart = layers.facet(
+        facet=alt.Facet("pair:N", title=None, sort=None, header=alt.Header(labelColor=QUIET, labelFontSize=13)),
+        columns=5,
+        data=alt.NamedData("pairs"),
+    ).resolve_scale(x="independent", y="independent")
+    return template(chart)
+
+
+# Rows
 
 
 def _colour(group: SeesawGroup) -> str:
@@ -110,39 +244,127 @@ def _colour(group: SeesawGroup) -> str:
     return family_colour(group.trunk) if group.told_apart else QUIET
 
 
+def _symbol(group: SeesawGroup) -> tuple[str, bool]:
+    """Vega's shape, and whether it is filled."""
+    if group.balancer != "static":
+        return "diamond", True
+    name = family_shape(group.trunk)
+    plain = name.removesuffix("-open")
+    return _SHAPES.get(plain, plain), plain == name and plain not in ("cross-thin", "circle-dot")
+
+
+def _means(groups: Sequence[SeesawGroup], scale: float = 1.0) -> list[dict[str, Any]]:
+    rows = []
+    for group in groups:
+        colour, (shape, filled) = _colour(group), _symbol(group)
+        n = len(group.seeds)
+        rows.append(
+            {
+                "x": group.x_interval.mean, "y": group.y_interval.mean, "label": group.label,
+                "what": f"mean of {n} seeds" if n > 1 else f"seed {group.seeds[0]}",
+                "shape": shape, "fill": colour if filled else "transparent", "stroke": colour,
+                "size": scale * 190.0, RUN: group.runs[0] if group.runs else None,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _seeds(groups: Sequence[SeesawGroup]) -> list[dict[str, Any]]:
+    rows = []
+    for group in (group for group in groups if len(group.seeds) > 1):
+        colour, (shape, filled) = tint(_colour(group), 0.5), _symbol(group)
+        for i, seed in enumerate(group.seeds):
+            rows.append(
+                {
+                    "x": group.x[i], "y": group.y[i], "label": group.label, "what": f"seed {seed}", "shape": shape,
+                    "fill": colour if filled else "transparent", "stroke": colour, "size": 40.0,
+                    RUN: group.runs[i] if group.runs else None,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _bars(groups: Sequence[SeesawGroup]) -> list[tuple[float, float, float, float, str]]:
+    rows = []
+    for group in groups:
+        x, y = group.x_interval, group.y_interval
+        if x.half_width is not None and y.half_width is not None:
+            colour = _colour(group)
+            rows.append((x.mean - x.half_width, y.mean, x.mean + x.half_width, y.mean, colour))
+            rows.append((x.mean, y.mean - y.half_width, x.mean, y.mean + y.half_width, colour))
+    return rows
+
+
+def _fronts(groups: Sequence[SeesawGroup]) -> list[tuple[float, float, str, str, bool]]:
+    return [
+        (g.x_interval.mean, g.y_interval.mean, line, family_colour(g.trunk), family_shape(g.trunk).endswith("-open"))
+        for line, members in fronts(groups).items()
+        for g in members
+    ]
+
+
+def _ground(span: tuple[float, float], task_x: str, task_y: str) -> dict[str, pd.DataFrame]:
+    """What lies under the points. The zones reach into the corners: both axes get their range from them."""
+    low, high = span
+    inset = 0.03 * (high - low)
+    zones = [(0.0, 0.0, high, high, GAIN), (low, low, 0.0, 0.0, LOSS)]
+    words = [
+        (high - inset, high - inset, "both gain", "right"),
+        (low + inset, low + inset, "both lose", "left"),
+        (low + inset, high - inset, f"{task_y} gains, {task_x} pays", "left"),
+        (high - inset, low + inset, f"{task_x} gains, {task_y} pays", "right"),
+        (0.3 * inset, -0.6 * inset, "single task", "left"),
+    ]
+    return {
+        "zones": pd.DataFrame(zones, columns=["x", "y", "x2", "y2", "fill"]),
+        "cross": pd.DataFrame({"x": [0.0], "y": [0.0]}),
+        "words": pd.DataFrame(words, columns=["x", "y", "text", "align"]),
+    }
+
+
 def _span(groups: Sequence[SeesawGroup]) -> tuple[float, float]:
     """One range for both axes, so that the plot is square: every point and bar inside, all four quadrants in sight."""
     low, high = -5.0, 5.0
+    spoken = {id(group) for group in spoken_of(groups)}
     for group in groups:
-        ends = [*group.x, *group.y]
-        for i in (group.x_interval, group.y_interval):
-            ends += [i.mean - (i.half_width or 0), i.mean + (i.half_width or 0)]
+        ends = [group.x_interval.mean, group.y_interval.mean]
+        if id(group) in spoken:
+            ends += [*group.x, *group.y]
+            for i in (group.x_interval, group.y_interval):
+                ends += [i.mean - (i.half_width or 0), i.mean + (i.half_width or 0)]
         low, high = min(low, *ends), max(high, *ends)
     low, high = min(low, -0.3 * high), max(high, -0.3 * low)
     margin = 0.07 * (high - low)
     return low - margin, high + margin
 
 
-def _write_labels(figure: go.Figure, groups: Sequence[SeesawGroup], span: tuple[float, float]) -> None:
-    """Each model's name beside its mark, joined to it by a thin line where others are in the way."""
+def _labels(groups: Sequence[SeesawGroup], span: tuple[float, float]) -> pd.DataFrame:
+    """Each name beside its mark, joined to it by a thin line where others are in the way."""
     scale = SIDE / (span[1] - span[0])
+    texts = [f"{g.line} {g.short}" if g.line else g.label for g in groups]
     anchors = [(g.x_interval.mean * scale, g.y_interval.mean * scale) for g in groups]
-    bars = []
-    for group, (x, y) in zip(groups, anchors, strict=True):
+    low, high, far = span[0] * scale, span[1] * scale, 10.0 * SIDE
+    # Nothing is written outside the plot, or over the words in its corners.
+    taken: list[Box] = [(-far, -far, low, far), (high, -far, far, far), (-far, -far, far, low), (-far, high, far, far)]
+    taken += [(low, high - 26, low + 150, high), (high - 70, high - 26, high, high)]
+    taken += [(low, low, low + 70, low + 26), (high - 150, low, high, low + 26), (0, -16, 84, 0)]
+    for group in groups:
+        x, y = group.x_interval.mean * scale, group.y_interval.mean * scale
         half_x, half_y = ((i.half_width or 0) * scale for i in (group.x_interval, group.y_interval))
-        bars += [(x - half_x, y - 3, x + half_x, y + 3), (x - 3, y - half_y, x + 3, y + half_y)]
-    offsets = place_labels(anchors, [g.label for g in groups], bars)
-    for group, (dx, dy) in zip(groups, offsets, strict=True):
-        figure.add_annotation(
-            x=group.x_interval.mean,
-            y=group.y_interval.mean,
-            ax=dx,
-            ay=-dy,
-            text=f"<b>{group.label}</b>",
-            font={"color": _colour(group), "size": 13},
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=1,
-            arrowcolor=_colour(group),
-            standoff=8,
-        )
+        taken += [(x - half_x, y - 3, x + half_x, y + 3), (x - 3, y - half_y, x + 3, y + half_y)]
+        if len(group.seeds) > 1:
+            taken += [
+                (a * scale - 4, b * scale - 4, a * scale + 4, b * scale + 4)
+                for a, b in zip(group.x, group.y, strict=True)
+            ]
+    rows = []
+    offsets = place_labels(anchors, texts, taken)
+    for group, text, (x, y), (dx, dy) in zip(groups, texts, anchors, offsets, strict=True):
+        # A thin line from near the mark to near the name.
+        rows.append(
+            {
+                "x": (x + dx) / scale, "y": (y + dy) / scale, "label": text, "colour": _colour(group),
+                "x2": (x + 0.25 * dx) / scale, "y2": (y + 0.25 * dy) / scale, "far": abs(dy) > 30,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=["x", "y", "label", "colour", "x2", "y2", "far"])

@@ -1,17 +1,26 @@
-"""The seesaw plot, its verdict table and the button that trains missing yardsticks."""
+"""The seesaw plot, its verdict table, the progress of what is being trained for it, and missing yardsticks."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from app import analysis, services, wording
+from app import analysis, services, sweeps, wording
 from app.analysis import Budget, Seesaw
-from app.charts.seesaw import SeesawGroup, seesaw
+from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
+from app.components.live import live_chart
+from app.jobs.records import RunRecord
 from mtl_core.spec import RunSpec
+
+#: Pairs of tasks that are drawn small; more would be no picture any more.
+MOST_PAIRS = 10
+#: A model whose parameters differ by more from the yardstick's is not of equal size.
+EQUAL_SIZE = 0.1
+
+_pictures: dict[Any, Seesaw] = {}
 
 
 def small_seesaw(run_id: str) -> None:
@@ -28,36 +37,92 @@ def small_seesaw(run_id: str) -> None:
             st.caption("No finished run of this data and budget yet.")
             return
         tasks = analysis.keys(budget.records[0]).spec.schema.task_names
-        draw(budget, tasks[0], tasks[-1], key="small")
+        left, right = st.columns([3, 2])
+        with left:
+            plot(budget, tasks[0], tasks[-1], key="small")
+        with right:
+            verdicts(budget, tasks[0], tasks[-1], key="small")
 
 
-def draw(budget: Budget, task_x: str, task_y: str, key: str) -> None:
-    """Plot at the left, verdicts and missing yardsticks at the right."""
-    picture = analysis.seesaw(budget, task_x, task_y)
-    sentence = wording.seesaw_sentence(picture.groups, task_x, task_y)
-    kinds = {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
-    by_auc = kinds[task_x] == kinds[task_y] == "binary"
-    unit = "AUC, thousandths" if by_auc else "thousandths of each task's metric"
-    left, right = st.columns([3, 2])
-    with left:
-        st.plotly_chart(_figure(picture.groups, task_x, task_y, unit), width="stretch", key=f"{key}.plot", alt=sentence)
-    with right:
-        st.markdown(sentence)
-        if picture.groups:
-            table = verdict_table(picture, task_x, task_y)
-            st.table(table, border="horizontal", hide_index=True, alt="Gains and verdicts of each model")
-        size = f" Single-task has {picture.baseline_parameters:,} parameters." if picture.baseline_parameters else ""
-        st.caption(
-            f"Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds. "
-            f"Pale: one seed. Grey: not distinguishable from single-task on at least one task.{size}"
-        )
-        st.caption(budget.label)
-        missing_yardsticks(picture, key)
+def live_plot(budget_key: str, task_x: str, task_y: str, equal: bool, ticking: bool) -> None:
+    """Progress and plot, as a fragment; `ticking`: it has a clock, as it should while runs are open."""
+    records = services.library().records()
+    budget = _budget(records, budget_key)
+    if is_open(budget, records) is not ticking:
+        st.rerun()  # the page starts or drops the clock
+    _progress(budget, records)
+    plot(budget, task_x, task_y, key="seesaw", equal=equal)
 
 
-@lru_cache(maxsize=64)
-def _figure(groups: tuple[SeesawGroup, ...], task_x: str, task_y: str, unit: str) -> go.Figure:
-    return seesaw(groups, task_x, task_y, unit)
+def live_verdicts(budget_key: str, task_x: str, task_y: str, equal: bool) -> None:
+    """The sentence, the table and what is missing, as a fragment."""
+    verdicts(_budget(services.library().records(), budget_key), task_x, task_y, key="seesaw", equal=equal)
+
+
+def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
+    """Small plots of the other pairs of tasks, as a fragment."""
+    budget = _budget(services.library().records(), budget_key)
+    tasks = analysis.keys(budget.records[0]).spec.schema.task_names
+    pairs = [(a, b) for i, a in enumerate(tasks) for b in tasks[i + 1 :]]
+    if len(pairs) > MOST_PAIRS:
+        pairs = [(task_x, other) for other in tasks if other != task_x]
+    pictures = [(a, b, picture(budget, a, b, equal).groups) for a, b in pairs]
+    st.markdown("**Every pair of tasks**" if len(pairs) > len(tasks) - 1 else f"**{task_x} and every other task**")
+    told = f"Gains of {len(pictures)} pairs of tasks, each with the single-task cross and the intervals of the means"
+    live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
+    st.caption("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Red: both lose.")
+
+
+def is_open(budget: Budget, records: list[RunRecord]) -> bool:
+    """Is there something that will still change the picture?"""
+    return any(record.open for record in budget.records) or _state(budget, records) is not None
+
+
+def picture(budget: Budget, task_x: str, task_y: str, equal: bool = False) -> Seesaw:
+    """The picture of a budget; remembered while nothing finishes, for a clock asks every second."""
+    key = (task_x, task_y, tuple((r.id, r.state, r.finished_at) for r in budget.records))
+    if key not in _pictures:
+        while len(_pictures) > 64:
+            _pictures.pop(next(iter(_pictures)), None)
+        _pictures[key] = analysis.seesaw(budget, task_x, task_y)
+    found = _pictures[key]
+    if equal and found.baseline_parameters:
+        size = found.baseline_parameters
+        same = tuple(g for g in found.groups if abs(g.parameters / size - 1) <= EQUAL_SIZE)
+        return replace(found, groups=same)
+    return found
+
+
+def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False) -> None:
+    """The square plot; a click on a point opens its run."""
+    found = picture(budget, task_x, task_y, equal)
+    drawing = seesaw(found.groups, task_x, task_y, _unit(budget, task_x, task_y))
+    picked = st.vega_lite_chart(
+        spec=drawing.spec(), width="content", key=f"{key}.plot", on_select="rerun", selection_mode=[PICK],
+        # Fixed while runs are open: a new text draws the chart anew.
+        alt=f"Gain on {task_x} against gain on {task_y} over single-task models. "
+        + ("The numbers so far are in the table." if any(r.open for r in budget.records)
+           else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y)),
+    )  # fmt: skip
+    hidden = len(picture(budget, task_x, task_y).groups) - len(found.groups)
+    st.caption(f"{budget.label}. {_notes(found, _unit(budget, task_x, task_y), hidden)}")
+    points = picked["selection"].get(PICK, [])
+    run_id = points[0].get(RUN) if points else None
+    if run_id:
+        st.switch_page("app_pages/playground.py", query_params={"run": run_id})
+
+
+def verdicts(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False) -> None:
+    """What the picture says in words and numbers, and the runs that cannot be placed."""
+    found = picture(budget, task_x, task_y, equal)
+    if not found.groups and any(record.open for record in budget.records):
+        st.markdown("Points appear as models finish, each beside the single-task runs of its seeds.")
+    else:
+        st.markdown(wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y))
+    if found.groups:
+        table = verdict_table(found, task_x, task_y)
+        st.table(table, border="horizontal", hide_index=True, alt="Gains and verdicts of each model")
+    missing_yardsticks(found, key)
 
 
 def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:
@@ -69,10 +134,10 @@ def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:
                 f"gain {task_x}": wording.interval(group.x_interval),
                 f"gain {task_y}": wording.interval(group.y_interval),
                 "n": len(group.seeds),
-                "parameters": wording.count(picture.parameters[group.label]),
+                "parameters": wording.count(group.parameters),
                 "verdict": wording.verdict(group, task_x, task_y),
             }
-            for group in picture.groups
+            for group in spoken_of(picture.groups)
         ]
     )
 
@@ -97,6 +162,62 @@ def missing_yardsticks(picture: Seesaw, key: str) -> None:
 
 
 def _train(specs: list[RunSpec]) -> None:
-    for spec in specs:
-        services.library().store.submit(spec)
+    store = services.library().store
+    if len(specs) == 1:
+        store.submit(specs[0])
+    else:
+        store.submit_sweep(specs)
     services.executor().ensure_worker()
+
+
+def _progress(budget: Budget, records: list[RunRecord]) -> None:
+    """One bar for everything that is trained for this picture, and one button that stops it."""
+    state = _state(budget, records)
+    if state is None:
+        return
+    bar, button = st.columns([4, 1], vertical_alignment="bottom")
+    text = f"{state.finished} of {state.total} runs done, {state.training} training"
+    if state.seconds_left is not None:
+        text += f" · about {wording.seconds(state.seconds_left)} left"
+    bar.progress(state.fraction, text=text)
+    button.button(
+        "Stop all", icon=":material/stop:", key="seesaw.stop", width="stretch", on_click=_stop, args=(state.sweeps,)
+    )
+
+
+def _state(budget: Budget, records: list[RunRecord]) -> sweeps.Progress | None:
+    return sweeps.progress(services.library().store.sweeps(), records, budget.key)
+
+
+def _stop(ids: tuple[str, ...]) -> None:
+    for sweep_id in ids:
+        services.library().store.stop_sweep(sweep_id)
+
+
+def _budget(records: list[RunRecord], key: str) -> Budget:
+    found = [budget for budget in analysis.budgets(records, with_open=True) if budget.key == key]
+    if not found:
+        st.rerun()  # its last run was deleted: the page chooses another
+    return found[0]
+
+
+def _unit(budget: Budget, task_x: str, task_y: str) -> str:
+    kinds = {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
+    return "AUC, thousandths" if {kinds[task_x], kinds[task_y]} == {"binary"} else "thousandths of each task's metric"
+
+
+def _notes(found: Seesaw, unit: str, hidden: int) -> str:
+    text = (
+        f"Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds. "
+        "Pale: one seed. Grey: not distinguishable from single-task on at least one task."
+    )
+    if any(group.line for group in found.groups):
+        text += (
+            " Line: the loss weights that no others of the model beat on both tasks; the best of many test scores is "
+            "flattering, so a front needs seeds, too."
+        )
+    if found.baseline_parameters:
+        text += f" Single-task has {found.baseline_parameters:,} parameters."
+    if hidden:
+        text += f" {hidden} model{'s' * (hidden > 1)} of another size {'are' if hidden > 1 else 'is'} not shown."
+    return text

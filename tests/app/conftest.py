@@ -24,16 +24,16 @@ MAIN = Path(__file__).parents[2] / "app" / "main.py"
 PATIENCE = 120.0
 #: Every page, and how many charts of which kind it shows before anything is trained.
 PAGES = {
-    "playground": {"vega_lite_chart": 3, "plotly_chart": 1},
-    "compare": {"vega_lite_chart": 3, "plotly_chart": 4},
-    "seesaw_plot": {"plotly_chart": 1},
+    "playground": {"vega_lite_chart": 4},
+    "compare": {"vega_lite_chart": 8},
+    "seesaw_plot": {"vega_lite_chart": 1},
     "runs": {"dataframe": 1},
     "data": {"vega_lite_chart": 2},
     "zoo": {"vega_lite_chart": 1},
 }
 #: The key of a control that no other page has.
 LANDMARKS = {
-    "playground": "trunk", "compare": "left", "seesaw_plot": "budget", "runs": "examples", "data": "data.seed",
+    "playground": "trunk", "compare": "look", "seesaw_plot": "budget", "runs": "examples", "data": "data.seed",
     "zoo": "kind",
 }  # fmt: skip
 T = TypeVar("T")

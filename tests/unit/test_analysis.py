@@ -117,6 +117,56 @@ def test_an_undefined_score_leaves_the_seed_out() -> None:
     assert group.seeds == (0,)
 
 
+def weighted(weights: list[float], seed: int = 0, trunk: str = "mmoe") -> list[RunRecord]:
+    return pair(trunk, seed, weights[0], weights[1], balancer={"name": "static", "options": {"weights": weights}})
+
+
+def test_models_that_differ_in_loss_weights_alone_share_a_line() -> None:
+    runs = [run for w in ([1.0, 1.0], [1.0, 3.0], [1.6667, 0.3333]) for run in weighted(w)]
+    runs += [*weighted([1.0, 1.0], trunk="ple"), *weighted([1.0, 3.0], trunk="ple")]  # two are no line
+    runs += pair("mmoe", 0, 5, 5, balancer={"name": "pcgrad", "options": {}})
+    groups = picture(runs).groups
+    found = {(group.line, group.short, group.balancer) for group in groups if group.trunk == "mmoe"}
+    assert found == {
+        ("MMoE", "1:1", "static"),
+        ("MMoE", "1:3", "static"),
+        ("MMoE", "5:1", "static"),
+        ("", "", "pcgrad"),
+    }
+    assert {group.line for group in groups if group.trunk == "ple"} == {""}
+    labels = {group.label for group in groups}
+    assert labels == {
+        "MMoE (weights 1:1)", "MMoE (weights 1:3)", "MMoE (weights 5:1)", "MMoE (PCGrad)", "PLE (weights 1:1)",
+        "PLE (weights 1:3)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ([1.0, 1.0], "1:1"), ([20.0, 1.0], "20:1"), ([0.1905, 1.8095], "1:9.5"), ([1.0002, 0.9998], "1.0004:1"),
+        ([1.0, 0.0], "1:0"), ([0.123, 0.0], "0.123:0"), ([0.5, 1.5], "0.5:1.5"),
+    ],
+)  # fmt: skip
+def test_weights_are_read_as_a_ratio_and_only_equal_ones_are_one_to_one(weights: list[float], text: str) -> None:
+    assert analysis.ratio(weights) == text
+
+
+def test_points_know_their_runs_and_open_runs_their_place() -> None:
+    run, yardstick = pair("mmoe", 0, 5, 5)
+    (group,) = picture([run, yardstick]).groups
+    assert group.runs == (run.id,)
+    assert group.parameters == 1000
+    # A yardstick under way is not missing; an open run is in its budget only for who asks.
+    waiting = replace(yardstick, state="running", metrics_test=None)
+    (budget,) = analysis.budgets([waiting, run], with_open=True)
+    assert len(budget.records) == 2
+    answer = analysis.seesaw(budget, "A", "B")
+    assert (answer.groups, answer.missing) == ((), ())
+    (alone,) = analysis.budgets([waiting, run])
+    assert len(analysis.seesaw(alone, "A", "B").missing) == 1
+
+
 # Missing yardsticks
 
 

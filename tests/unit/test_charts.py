@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -30,7 +31,7 @@ from app.charts.palette import (
     task_colours,
     tint,
 )
-from app.charts.seesaw import SeesawGroup, seesaw
+from app.charts.seesaw import SeesawGroup, seesaw, small_multiples, spoken_of
 from mtl_core import registry
 from mtl_core.comparison import paired_interval
 from mtl_core.events import GateSummary
@@ -519,46 +520,135 @@ TOUCHING = group("PLE", (20.0, 21.0, 22.0), (1.0, -1.0, 0.5), "ple")
 def test_the_seesaw_plot_is_square_and_holds_every_point_bar_and_quadrant() -> None:
     wild = group("CGC", (120.0, 150.0), (-3.0, -90.0), "cgc")
     for groups in ([], [CLEAR], [CLEAR, TOUCHING], [wild, CLEAR]):
-        shape = as_json(seesaw(groups, "A", "B"))["layout"]
-        assert shape["xaxis"]["range"] == shape["yaxis"]["range"]
-        assert shape["yaxis"]["scaleanchor"] == "x"
-        low, high = shape["xaxis"]["range"]
+        drawing = seesaw(groups, "A", "B")
+        spec = drawing.to_dict()
+        assert spec["width"] == spec["height"]
+        # Both axes take their range from the zones, whose corners hold everything else.
+        zones = drawing.data["zones"]
+        low, high = zones["x"].min(), zones["x2"].max()
+        assert (zones["y"].min(), zones["y2"].max()) == (low, high)
         assert low < 0 < high
-        for g in groups:
-            for values, interval in ((g.x, g.x_interval), (g.y, g.y_interval)):
-                half = interval.half_width or 0
-                assert low < min(*values, interval.mean - half)
-                assert high > max(*values, interval.mean + half)
-        words = " ".join(note["text"] for note in shape["annotations"])
-        assert "both gain" in words
-        assert "both lose" in words
-        assert "A gains, B pays" in words
-        assert "B gains, A pays" in words
-        for g in groups:
-            assert g.label in words
+        for name in ("bars", "marks", "labels", "fronts"):
+            frame = drawing.data[name]
+            for column in {"x", "y", "x2", "y2"} & set(frame.columns):
+                assert all(low < value < high for value in frame[column])
+        words = " ".join(drawing.data["words"]["text"])
+        for text in ("both gain", "both lose", "A gains, B pays", "B gains, A pays", "single task"):
+            assert text in words
+        assert list(drawing.data["labels"]["label"]) == [g.label for g in groups]
+
+
+def test_a_seesaw_plot_that_fills_changes_rows_and_nothing_else() -> None:
+    drawings = [seesaw(groups, "A", "B") for groups in ([], [CLEAR], [CLEAR, TOUCHING])]
+    assert all(drawing.template == drawings[0].template for drawing in drawings)
+    assert as_json(drawings[0])["layer"]
+    assert seesaw([], "B", "A").template != drawings[0].template
+
+
+def marks_of(drawing: Drawing, what: str) -> pd.DataFrame:
+    frame = drawing.data["marks"]
+    return frame[frame["what"].str.startswith(what)]
 
 
 def test_grey_means_that_an_interval_touches_zero() -> None:
     assert CLEAR.told_apart
     assert not TOUCHING.told_apart
-    spec = as_json(seesaw([CLEAR, TOUCHING, group("one seed", (30.0,), (30.0,), "cgc")], "A", "B"))
-    colours = {trace["name"]: trace["marker"]["color"] for trace in spec["data"] if trace.get("name")}
-    assert colours == {"MMoE": FAMILY_COLOURS["mmoe"], "PLE": QUIET, "one seed": QUIET}
+    drawing = seesaw([CLEAR, TOUCHING, group("one seed", (30.0,), (30.0,), "cgc")], "A", "B")
+    means = drawing.data["marks"].iloc[-3:]
+    assert dict(zip(means["label"], means["stroke"], strict=True)) == {
+        "MMoE": FAMILY_COLOURS["mmoe"], "PLE": QUIET, "one seed": QUIET,
+    }  # fmt: skip
 
 
 def test_a_pale_dot_is_a_seed_and_the_bar_its_interval() -> None:
-    spec = as_json(seesaw([CLEAR], "A", "B"))
-    dots, mark = spec["data"]
-    assert _array(dots["x"]).tolist() == [10, 11, 12]
-    assert dots["marker"]["color"].startswith("rgba")
-    assert mark["marker"]["symbol"] == FAMILY_SHAPES["mmoe"]
-    assert _array(mark["x"])[0] == pytest.approx(11)
-    assert _array(mark["error_x"]["array"])[0] == pytest.approx(CLEAR.x_interval.half_width)
-    assert _array(mark["error_y"]["array"])[0] == pytest.approx(CLEAR.y_interval.half_width)
+    drawing = seesaw([replace(CLEAR, runs=("a", "b", "c"))], "A", "B")
+    seeds, (mean,) = marks_of(drawing, "seed"), marks_of(drawing, "mean of 3").to_dict("records")
+    assert seeds["x"].tolist() == [10, 11, 12]
+    assert seeds["run"].tolist() == ["a", "b", "c"]
+    assert all(colour.startswith("rgba") for colour in seeds["stroke"])
+    assert set(seeds["shape"]) == {mean["shape"]} == {FAMILY_SHAPES["mmoe"]}
+    assert mean["x"] == pytest.approx(11)
+    across, up = drawing.data["bars"].to_dict("records")
+    half = CLEAR.x_interval.half_width
+    assert (across["x"], across["x2"]) == (pytest.approx(11 - half), pytest.approx(11 + half))
+    assert (up["y"], up["y2"]) == (
+        pytest.approx(CLEAR.y_interval.mean - CLEAR.y_interval.half_width),
+        pytest.approx(CLEAR.y_interval.mean + CLEAR.y_interval.half_width),
+    )
+
+
+def test_one_seed_is_one_mark_without_a_bar() -> None:
+    drawing = seesaw([group("MMoE", (10.0,), (5.0,))], "A", "B")
+    assert len(drawing.data["marks"]) == 1
+    assert drawing.data["bars"].empty
+
+
+@pytest.mark.parametrize("trunk", [*registry.names("trunk"), "unheard of"])
+def test_every_trunk_has_a_shape_that_vega_can_draw(trunk: str) -> None:
+    (mark,) = seesaw([group("it", (1.0,), (1.0,), trunk)], "A", "B").data["marks"].to_dict("records")
+    named = {"circle", "square", "cross", "diamond", "triangle-up"}
+    assert mark["shape"] in named or mark["shape"].startswith("M")
+    hollow = FAMILY_SHAPES.get(trunk, "").endswith("-open")
+    assert not hollow or mark["fill"] == "transparent"
+    other = seesaw([replace(group("it", (1.0,), (1.0,), trunk), balancer="pcgrad")], "A", "B")
+    assert other.data["marks"]["shape"].tolist() == ["diamond"]
+
+
+def weighted(*points: tuple[str, float, float], line: str = "MMoE", trunk: str = "mmoe") -> list[SeesawGroup]:
+    """One model with several loss weights."""
+    made = [group(f"{line} (weights {short})", (x - 1, x + 1), (y - 1, y + 1), trunk) for short, x, y in points]
+    return [replace(g, line=line, short=short) for g, (short, _, _) in zip(made, points, strict=True)]
+
+
+FRONT = weighted(("1:9", -20, 30), ("1:3", 0, 28), ("1:1", 10, 10), ("1:2", 5, 26), ("9:1", 25, -9))
+
+
+def test_the_front_of_loss_weights_is_a_line_per_model() -> None:
+    other = weighted(("2:1", 1, 2), ("1:1", 2, 1), ("1:2", 3, 0), line="CGC", trunk="cgc")
+    drawing = seesaw([*FRONT, *other, CLEAR], "A", "B")
+    lines = dict(list(drawing.data["fronts"].groupby("line")))
+    assert lines["MMoE"][["x", "y"]].to_numpy().tolist() == [[-20, 30], [0, 28], [5, 26], [10, 10], [25, -9]]
+    assert set(lines["MMoE"]["stroke"]) == {FAMILY_COLOURS["mmoe"]}
+    # A second channel beside the colour: the simpler member of a family is dashed, as its mark is hollow.
+    assert {line: set(rows["dashed"]) for line, rows in lines.items()} == {"MMoE": {False}, "CGC": {True}}
+    beaten = weighted(("1:9", -20, 30), ("1:1", -30, 20), ("9:1", 25, -9))
+    assert seesaw(beaten, "A", "B").data["fronts"]["x"].tolist() == [-20, 25]
+
+
+def test_of_a_front_ends_best_and_equal_weights_are_named() -> None:
+    drawing = seesaw(FRONT, "A", "B")
+    assert set(drawing.data["labels"]["label"]) == {"MMoE 1:9", "MMoE 1:2", "MMoE 1:1", "MMoE 9:1"}
+    assert len(drawing.data["bars"]) == 2 * 4
+    assert len(marks_of(drawing, "mean")) == 5
+    assert [g.short for g in spoken_of(FRONT, ends=False)] == ["1:1", "1:2"]
+
+
+def test_a_large_sweep_stays_small() -> None:
+    """24 trials of 6 models with 8 seeds, and every trunk with 16 seeds."""
+    groups = [
+        g
+        for k in range(6)
+        for g in weighted(*((f"1:{i}", i - k, -i - k) for i in range(24)), line=f"Model {k}", trunk="ple")
+    ]
+    wide = [group(name, tuple(range(16)), tuple(range(16)), name) for name in registry.names("trunk")]
+    assert sum(map(len, seesaw([*groups, *wide], "A", "B").data.values())) < 2000
+    pictures = [("A", "B", wide)] * 10
+    assert sum(map(len, small_multiples(pictures).data.values())) < 2000
+
+
+def test_small_multiples_have_a_square_per_pair_with_its_own_range() -> None:
+    drawing = small_multiples([("A", "B", [CLEAR]), ("A", "C", [TOUCHING, CLEAR]), ("B", "C", [])])
+    rows = drawing.data["pairs"]
+    assert list(dict.fromkeys(rows["pair"])) == ["B up, A across", "C up, A across", "C up, B across"]
+    counts = rows[rows["part"] == "marks"].groupby("pair").size().to_dict()
+    assert counts == {"B up, A across": 1, "C up, A across": 2}
+    ranges = {pair: (part["x"].min(), part["x2"].max()) for pair, part in rows[rows["part"] == "zones"].groupby("pair")}
+    assert len(set(ranges.values())) == 3
+    spec = as_json(drawing)
+    assert spec["resolve"]["scale"] == {"x": "independent", "y": "independent"}
 
 
 def test_labels_of_crowded_points_do_not_lie_on_each_other() -> None:
     crowd = [group(f"Model {i}", (10.0 + i / 10, 10.2 + i / 10), (5.0, 5.2)) for i in range(6)]
-    notes = [n for n in as_json(seesaw(crowd, "A", "B"))["layout"]["annotations"] if "Model" in n["text"]]
-    places = {(round(n["ax"]), round(n["ay"])) for n in notes}
-    assert len(places) == 6
+    labels = seesaw(crowd, "A", "B").data["labels"]
+    assert len({(round(x, 1), round(y, 1)) for x, y in zip(labels["x"], labels["y"], strict=True)}) == 6

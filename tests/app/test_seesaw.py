@@ -1,0 +1,355 @@
+"""The seesaw page: what it draws, what a sweep asks for, how it fills and stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import analysis, sweeps, wording
+from app.jobs.records import RunRecord
+from app.jobs.search import advance
+from app.jobs.store import RunStore
+from app.library import examples
+from mtl_core.comparison import baseline_spec, budget_key, is_baseline, preset_spec
+from mtl_core.events import Epoch, Finished, Started, Step
+from mtl_core.sizes import parameter_count
+from mtl_core.spec import RunSpec
+from tests.app.conftest import healthy, small, visit
+
+Train = Callable[[RunSpec], RunRecord]
+
+
+def budget_of(record: RunRecord) -> str:
+    return budget_key(RunSpec.parse(record.spec))
+
+
+def rows(at: AppTest, name: str) -> pd.DataFrame:
+    """The data that a chart is given under this name."""
+    (data,) = [data for chart in at.get("vega_lite_chart") for data in chart.proto.datasets if data.name == name]
+    with pa.ipc.open_stream(data.data.data) as stream:
+        return stream.read_pandas()
+
+
+def sweep_of(at: AppTest, **values: Any) -> AppTest:
+    """Set the sweep's controls."""
+    for key, value in values.items():
+        name = f"sweep.{key}"
+        if key in ("trunks", "balancers"):
+            at.multiselect(key=name).set_value(value)
+        elif key in ("weights", "ratios"):
+            at.button_group(key=name).set_value(value)
+        elif key in ("seeds", "trials"):
+            at.slider(key=name).set_value(value)
+        else:
+            at.toggle(key=name).set_value(value)
+        at.run()
+    return healthy(at)
+
+
+def press(at: AppTest) -> AppTest:
+    return healthy(at.button(key="sweep.train").click().run())
+
+
+@pytest.fixture
+def open_small(trained: Train) -> Callable[[], AppTest]:
+    """The page on a budget of seconds, in which one run is there already."""
+    run = trained(small("mmoe"))
+    return lambda: healthy(visit("seesaw_plot", budget=budget_of(run)))
+
+
+# The picture
+
+
+@pytest.mark.parametrize("data", ["conflict", "adult"])
+def test_the_seesaw_plot_of_the_examples(data: str) -> None:
+    budget = budget_of(examples()[f"example-{data}-mmoe-0"].record)
+    at = healthy(visit("seesaw_plot", budget=budget))
+    table = at.table[0].value
+    assert {"MMoE", "PLE", "CGC", "OMoE", "Shared bottom"} <= set(table["model"])
+    assert set(table["n"]) == {sum(f"-{data}-single_task-" in name for name in examples())}
+    assert "seesaw.missing" not in {button.key for button in at.button}
+    assert set(rows(at, "labels")["label"]) == set(table["model"])
+    (chosen,) = [b for b in analysis.budgets([e.record for e in examples().values()]) if b.key == budget]
+    tasks = ("A", "B") if data == "conflict" else ("income", "never_married")
+    groups = analysis.seesaw(chosen, *tasks).groups
+    assert [(row["model"], row[f"gain {tasks[1]}"]) for row in table.to_dict("records")] == [
+        (group.label, wording.interval(group.y_interval)) for group in groups
+    ]
+    # Every point knows its run.
+    marks = rows(at, "marks")
+    assert set(marks["run"]) <= set(examples())
+    assert len(marks) == sum(len(group.seeds) + 1 for group in groups)
+
+
+def test_a_missing_yardstick_is_named_and_trained_on_request(store: RunStore, trained: Train) -> None:
+    runs = [trained(small("mmoe", seed=seed)) for seed in (0, 1)]
+    at = healthy(visit("seesaw_plot", budget=budget_of(runs[0])))
+    assert at.table.len == 0
+    (note,) = at.info
+    assert "MMoE on Conflict, seed 0" in note.value
+    assert "seed 1" in note.value
+    at.button(key="seesaw.missing").click().run()
+    healthy(at)
+    queued = [run for run in store.runs() if run.state == "queued"]
+    wanted = [baseline_spec(RunSpec.parse(run.spec)) for run in runs]
+    assert {run.spec_key for run in queued} == {spec.key for spec in wanted}
+    # While they wait, the page says so, and does not offer them again.
+    assert [bar.proto.text for bar in at.get("progress")] == ["0 of 2 runs done, 0 training"]
+    assert "seesaw.missing" not in {button.key for button in at.button}
+    for run in queued:
+        store.delete(run.id)
+    for spec in wanted:
+        trained(spec)
+    healthy(at.run())
+    assert at.info.len == 0
+    (row,) = at.table[0].value.to_dict("records")
+    assert (row["model"], row["n"]) == ("MMoE", 2)
+    assert at.session_state["budget"] == budget_of(runs[0])
+
+
+def test_one_seed_has_no_interval(trained: Train) -> None:
+    run = trained(small("ple"))
+    trained(baseline_spec(RunSpec.parse(run.spec)))
+    at = healthy(visit("seesaw_plot", budget=budget_of(run)))
+    (row,) = at.table[0].value.to_dict("records")
+    assert row["n"] == 1
+    assert "±" not in row["gain A"]
+    assert "interval" in row["verdict"]
+
+
+def test_models_of_another_size_can_be_left_out(trained: Train) -> None:
+    run = trained(small("mmoe"))
+    trained(baseline_spec(RunSpec.parse(run.spec)))
+    value = RunSpec.parse(run.spec).to_json()
+    value["model"]["trunk"]["options"]["expert_layers"] = [64]
+    trained(RunSpec.parse(value))
+    at = healthy(visit("seesaw_plot", budget=budget_of(run)))
+    assert len(at.table[0].value) == 2
+    at.toggle(key="equal").set_value(True).run()
+    (row,) = healthy(at).table[0].value.to_dict("records")
+    assert row["parameters"] == wording.count(run.parameters or 0)
+    assert "1 model of another size is not shown" in " ".join(c.value for c in at.caption)
+    linked = visit("seesaw_plot", budget=budget_of(run), equal="true")
+    assert len(linked.table[0].value) == 1
+
+
+def test_three_tasks_are_also_shown_pair_by_pair(trained: Train) -> None:
+    data = {"name": "mmoe_synthetic", "options": {"tasks": 3, "rows": 1000, "labels": "binary"}}
+    training = {"epochs": 1, "batch_size": 100, "device": "cpu"}
+    run = trained(preset_spec("mmoe_synthetic", "mmoe", data=data, training=training))
+    trained(baseline_spec(RunSpec.parse(run.spec)))
+    at = healthy(visit("seesaw_plot", budget=budget_of(run)))
+    pairs = rows(at, "pairs")
+    assert list(dict.fromkeys(pairs["pair"])) == ["B up, A across", "C up, A across", "C up, B across"]
+    assert len(pairs[pairs["part"] == "marks"]) == 3
+    assert len(visit("seesaw_plot").get("vega_lite_chart")) == 1  # two tasks are one pair
+
+
+# What a sweep asks for
+
+
+def specs_of(store: RunStore) -> list[RunSpec]:
+    """The specs of the newest sweep's runs, in order."""
+    runs = [store.get(run_id) for run_id in store.sweeps()[0].runs]
+    return [RunSpec.parse(run.spec) for run in runs if run is not None]
+
+
+def test_one_click_asks_for_models_seeds_and_yardsticks(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = sweep_of(open_small(), trunks=["mmoe", "cgc"], seeds=4)
+    button = at.button(key="sweep.train")
+    assert button.label.startswith("Train 11 runs, about ")  # 3 x 4, and one is there
+    assert "1 of 12 runs are there already" in " ".join(c.value for c in at.caption)
+    press(at)
+    specs = specs_of(store)
+    assert [(s.model.trunk.name, s.seed) for s in specs] == [
+        (trunk, seed) for trunk in ("single_task", "mmoe", "cgc") for seed in range(4)
+    ]
+    assert all(is_baseline(spec) for spec in specs[:4])
+    assert {budget_key(spec) for spec in specs} == {at.session_state["budget"]}
+    assert {baseline_spec(spec).key for spec in specs} == {spec.key for spec in specs[:4]}
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 11 runs done, 0 training"
+    # Pressed again it asks for nothing new.
+    press(at)
+    assert len(store.runs()) == 12
+    # The button that stops everything, also what the second click asked for.
+    healthy(at.button(key="seesaw.stop").click().run())
+    assert {run.state for run in store.runs()} == {"finished", "stopped"}
+    assert len(at.get("progress")) == 0
+
+
+def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = sweep_of(open_small(), trunks=["mmoe"], seeds=1, weights="Grid", ratios=[0.1, 1.0, 5.0], balancers=["pcgrad"])
+    press(at)
+    specs = specs_of(store)[1:]
+    assert [spec.balancer.name for spec in specs] == ["static"] * 3 + ["pcgrad"]
+    assert [spec.balancer.options["weights"] for spec in specs[:3]] == [[0.1818, 1.8182], [1, 1], [1.6667, 0.3333]]
+    at = sweep_of(at, ratios=[])
+    assert "sweep.train" not in {button.key for button in at.button}
+    assert "Choose at least one ratio." in [c.value for c in at.caption]
+    at = sweep_of(at, ratios=[1.0], trunks=[])
+    assert "Choose at least one model." in [c.value for c in at.caption]
+
+
+def test_a_search_is_left_to_the_workers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2, weights="Search", trials=8)
+    assert at.button(key="sweep.train").label.startswith("Train 34 runs")
+    press(at)
+    (sweep,) = store.sweeps()
+    assert [spec.model.trunk.name for spec in specs_of(store)] == ["single_task"] * 2
+    assert [search["base"]["model"]["trunk"]["name"] for search in sweep.searches] == ["mmoe", "ple"]
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 34 runs done, 0 training"
+    advance(store)
+    healthy(at.run())
+    assert len(store.sweeps()[0].runs) == 34  # both first batches of 8 trials; the run that was there is one of them
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 33 runs done, 0 training"
+    healthy(at.button(key="seesaw.stop").click().run())
+    assert not store.searching()
+    assert {run.state for run in store.runs()} == {"finished", "stopped"}
+
+
+def test_another_budget_and_the_plot_moves_to_it(store: RunStore) -> None:
+    at = healthy(visit("seesaw_plot"))
+    at.toggle(key="sweep.other").set_value(True).run()
+    at.number_input(key="sweep.conflict.rows").set_value(600).run()
+    at.number_input(key="sweep.conflict.epochs").set_value(2).run()
+    sweep_of(at, seeds=1, trunks=["mmoe"])
+    assert at.button(key="sweep.train").label == "Train 2 runs"
+    assert "not known yet" in " ".join(c.value for c in at.caption)
+    press(at)
+    (spec, _) = specs_of(store)
+    assert (spec.data.options["rows"], spec.training.epochs, spec.training.batch_size) == (600, 2, 256)
+    assert at.session_state["budget"] == budget_key(spec)
+    assert "rows 600" in at.selectbox(key="budget").options[at.selectbox(key="budget").index or 0]
+    assert "Points appear as models finish" in " ".join(m.value for m in at.markdown)
+    assert rows(at, "marks").empty
+    at.selectbox(key="sweep.data").select("adult").run()
+    assert at.number_input(key="sweep.adult.epochs").value == 10
+    healthy(at)
+
+
+def test_models_have_the_yardsticks_size_unless_told_otherwise(
+    store: RunStore, open_small: Callable[[], AppTest]
+) -> None:
+    at = sweep_of(open_small(), trunks=["mmoe"], seeds=1, equal=False)
+    press(at)
+    yardstick, wide = specs_of(store)
+    assert parameter_count(wide).parameters > 2 * parameter_count(yardstick).parameters
+    press(sweep_of(at, equal=True, trunks=["ple"]))
+    yardstick, same = specs_of(store)
+    assert abs(parameter_count(same).parameters / parameter_count(yardstick).parameters - 1) <= 0.1
+
+
+def test_more_than_a_sweep_can_hold_is_refused(open_small: Callable[[], AppTest]) -> None:
+    at = open_small()
+    every = at.multiselect(key="sweep.trunks").options
+    assert len(every) > 10
+    at.multiselect(key="sweep.trunks").set_value(["mmoe", "ple", "cgc", "omoe"]).run()
+    at.button_group(key="sweep.weights").set_value("Search").run()
+    at.slider(key="sweep.seeds").set_value(16).run()
+    assert [e.message for e in at.exception] == []
+    (error,) = at.error
+    assert "1,552 runs; one sweep has at most 600" in error.value
+    assert at.button(key="sweep.train").disabled
+
+
+# How it fills
+
+
+def test_points_appear_one_by_one(store: RunStore, trained: Train, open_small: Callable[[], AppTest]) -> None:
+    at = press(sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2))
+    seen = []
+    for run_id in store.sweeps()[0].runs:
+        run = store.get(run_id)
+        assert run is not None
+        if run.state == "queued":
+            finish(store, run)
+        healthy(at.run())
+        seen.append(len(rows(at, "marks")))
+    # Two yardsticks place the run that was there; then one point per run, and a mean beside two seeds.
+    assert seen == [1, 1, 1, 3, 4, 6]
+    assert len(at.get("progress")) == 0
+    assert at.button(key="sweep.train").disabled
+    assert at.button(key="sweep.train").label == "All of these runs are there"
+
+
+def finish(store: RunStore, run: RunRecord) -> None:
+    """Train it within this process, as a worker would."""
+    from mtl_core.train import train
+
+    store.register_worker("v", 0)
+    (claimed,) = store.claim_together("v", 1)
+    assert claimed.id == run.id
+    for event in train([RunSpec.parse(run.spec)]):
+        if isinstance(event, Started | Epoch | Finished):
+            store.append(run.id, "v", event)
+
+
+def test_the_bar_counts_what_was_not_there_before(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = press(sweep_of(open_small(), trunks=["mmoe"], seeds=2))
+    store.register_worker("v", 0)
+    first, second = store.claim_together("v", 2)
+    step = Step(run=0, epoch=2, step=0, steps=3, samples_per_second=9.0)
+    store.signs_of_life("v", {first.id: step}, [first.id, second.id])
+    healthy(at.run())
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 3 runs done, 2 training"
+    assert bar.proto.value == int(100 * 0.5 / 3)  # one of two epochs of one of three runs
+
+
+# The estimate
+
+
+def timed(record: RunRecord, start: float, end: float) -> RunRecord:
+    return replace(record, started_at=start, finished_at=end, steps=10, epoch=2, resumed_from=0)
+
+
+def test_pace_counts_runs_that_trained_together_in_the_time_they_took_together(trained: Train) -> None:
+    run = trained(small("mmoe"))  # batches of 100 rows
+    alone = timed(run, 100.0, 110.0)
+    assert sweeps.pace([alone]) == pytest.approx(2000 / 10)
+    together = [timed(run, 100.0, 110.0), timed(run, 100.0, 112.0)]
+    assert sweeps.pace(together) == pytest.approx(4000 / 12)
+    apart = [timed(run, 100.0, 110.0), timed(run, 200.0, 202.0)]
+    assert sweeps.pace(apart) == pytest.approx(4000 / 12)
+    assert sweeps.pace([replace(alone, resumed_from=1)]) is None
+    assert sweeps.pace([]) is None
+
+
+def test_time_is_known_from_this_machine_alone(trained: Train) -> None:
+    bundled = [example.record for example in examples().values()]
+    spec = small("mmoe", training={"epochs": 6, "batch_size": 100, "device": "cpu"})
+    assert sweeps.seconds_of(spec, bundled) is None
+    own = timed(trained(small("mmoe")), 100.0, 110.0)
+    # 1000 rows (10 steps of 100) six times at 200 rows a second.
+    assert sweeps.seconds_of(spec, [own, *bundled]) == pytest.approx(30)
+    # Of another trunk on these data: as good a guess as there is.
+    assert sweeps.seconds_of(small("ple"), [own]) == pytest.approx(10)
+    double = small("mmoe", data={"name": "conflict", "options": {"rows": 1000}})
+    assert sweeps.seconds_of(double, [own]) == pytest.approx(20)
+    adult = preset_spec("adult", "mmoe")
+    assert sweeps.seconds_of(adult, [own]) is None  # nobody has counted its rows
+    assert sweeps.seconds_of(adult, [own, *bundled]) is not None
+
+
+def test_a_rerun_stays_quick_with_many_runs(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = open_small()
+    specs = [small(trunk, seed=seed) for trunk in ("mmoe", "ple", "cgc", "shared_bottom") for seed in range(50)]
+    store.submit_sweep(specs)
+    at.run()
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        healthy(at.run())
+        took.append(time.perf_counter() - begun)
+    # Generous: 150 ms is meant, of an idle machine; this catches what grows with the square of the runs.
+    assert min(took) < 1.5
