@@ -23,10 +23,11 @@ def _line(known: tuple[str, ...]) -> None:
     if runs:
         running = [run for run in runs if run.state != "queued"]
         first = running[0] if running else runs[-1]
-        waiting = len(runs) - len(running)
+        together, waiting = len(running) - 1, len(runs) - len(running)
         text = f"{wording.run_name(first)}: epoch {min(first.epoch + 1, first.epochs)} of {first.epochs}"
+        text += f" · {together} more training" if together > 0 else ""
         st.progress(first.fraction, text=text + (f" · {waiting} waiting" if waiting else ""))
 
 
 def _open_runs() -> list[RunRecord]:
-    return [run for run in services.library().store.runs(limit=200) if run.open]
+    return [run for run in services.library().store.runs() if run.open]
