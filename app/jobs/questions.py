@@ -27,6 +27,8 @@ VERSION = 1
 MOST_BYTES, MOST_ANSWERS, MOST_WAITING = 512 * 1024, 48, 200
 #: A question at which so many workers died in a row is given up.
 MOST_ATTEMPTS = 2
+#: The weights of a finished run, in its folder: without them nobody can look inside.
+WEIGHTS = "weights.safetensors"
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
 
 

@@ -1,12 +1,8 @@
-"""Compare, seesaw plot and runs: what they list, what they compute, what their buttons do."""
+"""Runs: what they list, what they compute, what their buttons do."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
-
-from streamlit.testing.v1 import AppTest
 
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
@@ -15,13 +11,6 @@ from mtl_core.spec import RunSpec
 from tests.app.conftest import healthy, small, visit
 
 Train = Callable[[RunSpec], RunRecord]
-
-
-def figure(at: AppTest, key: str) -> dict[str, Any]:
-    """The Plotly figure with this key."""
-    (chart,) = [chart for chart in at.get("plotly_chart") if chart.proto.id.endswith(f"-{key}")]
-    spec: dict[str, Any] = json.loads(chart.proto.spec)
-    return spec
 
 
 # Runs

@@ -42,6 +42,7 @@ def charts_of(at: AppTest, page: str) -> None:
 
 
 LONG = "x" * 5000
+COMPARED = ["example-conflict-mmoe-0", "example-conflict-ple-0"]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,9 @@ LONG = "x" * 5000
         ("playground", {"seed": "1e400"}, {"seed": 0}),
         ("playground", {"seed": str(2**31)}, {"seed": 0}),
         ("playground", {"data": "nope", "trunk": "ple", "seed": "3"}, {"data": "conflict", "trunk": "ple", "seed": 3}),
-        ("compare", {"left": "nonsense", "right": LONG}, {"left": "example-conflict-mmoe-0"}),
-        ("compare", {"left": "../../etc", "right": "example-conflict-mmoe-1"}, {"right": "example-conflict-ple-0"}),
+        ("compare", {"left": "nonsense", "right": LONG}, {"runs": COMPARED}),
+        ("compare", {"runs": "../../etc,example-conflict-mmoe-1", "look": "none"}, {"runs": COMPARED, "look": "gates"}),
+        ("compare", {"epoch": "99", "level": "-1", "look": LONG}, {"epoch": "tested", "level": "2", "look": "gates"}),
         ("seesaw_plot", {"budget": "nonsense"}, {}),
         ("seesaw_plot", {"budget": LONG, "x": LONG, "y": "nonsense"}, {}),
         ("seesaw_plot", {"x": "B", "y": "B"}, {}),
@@ -83,7 +85,7 @@ def test_a_bad_link_falls_back(page: str, query: dict[str, str], expected: dict[
         ("playground", {"data": "adult", "trunk": "cgc"}),
         ("playground", {"seed": "41"}),
         ("playground", {"run": "example-adult-ple-0"}),
-        ("compare", {"left": "example-conflict-cgc-0", "right": "example-adult-omoe-0"}),
+        ("compare", {"epoch": "3", "level": "1"}),
         ("data", {"data": "adult"}),
     ],
 )

@@ -1,0 +1,14 @@
+"""How runs are told apart on one chart: by number, by dash and by mark, never by hue, which belongs to the tasks."""
+
+from __future__ import annotations
+
+#: Most runs on one page.
+MOST_RUNS = 6
+#: By run, as Vega and as Plotly write them.
+VEGA_DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 1.5])
+PLOTLY_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+VEGA_SHAPES = ("circle", "triangle-up", "square", "diamond", "cross", "triangle-down")
+PLOTLY_SHAPES = ("circle", "triangle-up", "square", "diamond", "cross", "triangle-down")
+#: In words, for captions.
+WORDS = ("solid", "dashed", "dotted", "dash-dot", "long dashes", "short dashes")
+MARKS = ("circles", "triangles", "squares", "diamonds", "crosses", "hanging triangles")

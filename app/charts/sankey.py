@@ -1,0 +1,147 @@
+"""Where each tower's input comes from, level by level, as a flow that is conserved (Plotly: finished runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from app.charts.order import by_owner, drawing_order
+from app.charts.palette import LINE, expert_colour, hue, pale, tint
+from mtl_core.trunks.wiring import Gate, Wiring, gate_key
+
+#: Links that carry less are left out, as shares of one tower.
+LEAST = 0.002
+
+
+@dataclass(frozen=True)
+class Link:
+    """What flows from one node to another, in towers: all links into a tower sum to 1."""
+
+    source: str
+    target: str
+    value: float
+    colour: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box: its name, its colour and its column; columns count from the features."""
+
+    key: str
+    label: str
+    colour: str
+    column: int
+
+
+def shares(gate: Gate, mean: Sequence[float]) -> dict[int, float]:
+    """Each expert's share of a gate's mix: its weight over the sum, sizes alone where weights may be negative."""
+    sizes = {e: abs(mean[e]) for e in gate.sees}
+    total = sum(sizes.values())
+    return {e: size / total for e, size in sizes.items()} if total > 0 else {}
+
+
+def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> tuple[list[Node], list[Link]]:
+    """Nodes and links, worked out backwards from the towers: each tower draws 1, a gate passes it on by its shares.
+
+    Args:
+        wiring: the trunk.
+        tasks: task names.
+        means: gate key -> mean weight per expert.
+    """
+    depth = len(wiring.levels)
+    nodes = [Node("features", "features", LINE, 0)]
+    for number, level in enumerate(wiring.levels, start=1):
+        for e in drawing_order(level):
+            expert = level.experts[e]
+            colour = pale(expert_colour(expert.owner), 0.75)
+            nodes.append(Node(f"{number}.e{e}", expert.name, colour, 2 * number - 1))
+        for g in by_owner([gate.owner for gate in level.gates]):
+            gate = level.gates[g]
+            nodes.append(Node(f"{number}.g{g}", f"gate {gate.name}", expert_colour(gate.owner), 2 * number))
+    drawn: dict[str, float] = {}
+    links: list[Link] = []
+
+    def link(source: str, target: str, value: float, colour: str, about: str) -> None:
+        drawn[source] = drawn.get(source, 0.0) + value
+        if value > LEAST:
+            links.append(Link(source, target, value, colour, about))
+
+    for k, task in enumerate(tasks):
+        nodes.append(Node(f"t{k}", task, hue(k), 2 * depth + 1))
+        for g in wiring.outputs[k]:
+            share = 1 / len(wiring.outputs[k])
+            link(f"{depth}.g{g}", f"t{k}", share, tint(hue(k), 0.45), f"the tower of {task} reads this mix")
+    for number in range(depth, 0, -1):
+        level = wiring.levels[number - 1]
+        for g, gate in enumerate(level.gates):
+            through = drawn.get(f"{number}.g{g}", 0.0)
+            for e, share in shares(gate, means[gate_key(number, gate.name)]).items():
+                about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"
+                colour = tint(expert_colour(gate.owner), 0.45)
+                link(f"{number}.e{e}", f"{number}.g{g}", through * share, colour, about)
+        for e, expert in enumerate(level.experts):
+            through = drawn.get(f"{number}.e{e}", 0.0)
+            below = number - 1 if expert.level is None else expert.level
+            reads = (expert.source, *expert.also)
+            for stream in reads:
+                source = "features" if below == 0 else f"{below}.g{stream}"
+                about = f"what {expert.name} of level {number} reads"
+                link(source, f"{number}.e{e}", through / len(reads), tint(LINE, 0.5), about)
+    kept = {end for each in links for end in (each.source, each.target)}
+    return [node for node in nodes if node.key in kept], links
+
+
+def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> go.Figure:
+    """The flow as a figure: a ribbon as wide as what it carries."""
+    nodes, links = flow(wiring, tasks, means)
+    place = {node.key: i for i, node in enumerate(nodes)}
+    last = max(node.column for node in nodes)
+    size = {node.key: 0.0 for node in nodes}
+    for each in links:
+        size[each.source] += each.value
+    for each in links:
+        if each.target.startswith("t"):
+            size[each.target] += each.value
+    columns: dict[int, list[Node]] = {}
+    for node in nodes:
+        columns.setdefault(node.column, []).append(node)
+    y: dict[str, float] = {}
+    for column in columns.values():
+        # Stacked in order, with the room that is left between them.
+        room, at = 0.3, 0.0
+        total = sum(size[node.key] for node in column) or 1.0
+        gap = room / len(column)
+        for node in column:
+            height = (1 - room) * size[node.key] / total
+            y[node.key] = at + gap / 2 + height / 2
+            at += height + gap
+    figure = go.Figure(
+        go.Sankey(
+            arrangement="fixed",
+            textfont={"size": 13, "weight": 600},
+            node={
+                "label": [node.label for node in nodes],
+                "color": [node.colour for node in nodes],
+                "x": [0.001 + 0.998 * node.column / last for node in nodes],
+                "y": [min(0.999, max(0.001, y[node.key])) for node in nodes],
+                "pad": 14,
+                "thickness": 16,
+                "line": {"width": 0},
+                "hovertemplate": "%{label}: %{value:.2f} towers<extra></extra>",
+            },
+            link={
+                "source": [place[each.source] for each in links],
+                "target": [place[each.target] for each in links],
+                "value": [each.value for each in links],
+                "color": [each.colour for each in links],
+                "customdata": [each.about for each in links],
+                "hovertemplate": "%{customdata}<br>%{value:.2f} of a tower<extra></extra>",
+            },
+        )
+    )
+    tallest = max(len(column) for column in columns.values())
+    figure.update_layout(height=max(320, 62 * tallest), margin={"l": 6, "r": 6, "t": 12, "b": 12})
+    return figure

@@ -1,0 +1,287 @@
+"""Runs beside each other: their names, what can be said of their scores, sizes and gates, and which epoch is shown.
+
+Sentences are computed from the numbers; a difference is claimed only where an interval over paired seeds allows it. No
+Streamlit, no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from app import analysis, wording
+from app.jobs.records import RunRecord
+from app.library import History
+from mtl_core import gating
+from mtl_core.comparison import Interval, gain, paired_interval
+from mtl_core.events import GateSummary
+from mtl_core.registry import title
+from mtl_core.trunks.wiring import Wiring, gate_key
+
+#: The epoch slider's last stop: every run's own tested epoch.
+TESTED = "tested"
+UNIT = 1000.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One of the runs on the page."""
+
+    number: int
+    #: What tells it from the others, beginning with its number: "1 MMoE".
+    name: str
+    record: RunRecord
+    history: History
+
+    @property
+    def wiring(self) -> Wiring:
+        """Who sees whom."""
+        return analysis.wiring(self.record, self.history)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Task names in order."""
+        return analysis.keys(self.record).spec.schema.task_names
+
+    def gates_at(self, epoch: str) -> dict[str, GateSummary]:
+        """The gates of an epoch, or of the last one before it that was kept; of the tested one."""
+        if epoch == TESTED:
+            return self.history.gates
+        kept = [e.gates for e in self.history.epochs if e.gates and e.epoch <= int(epoch)]
+        return kept[-1] if kept else {}
+
+    def epoch_at(self, epoch: str) -> int:
+        """The number of that epoch."""
+        if epoch == TESTED:
+            return self.record.best_epoch or self.record.epoch
+        return min(int(epoch), self.record.epoch)
+
+
+def name_runs(records: Sequence[RunRecord]) -> list[str]:
+    """Short names that tell these runs apart, numbered: trunk, then options, data and seed as far as they differ."""
+    specs = [analysis.keys(record).spec for record in records]
+    labels = analysis.variant_labels(specs)
+    if len({analysis.data_title(record.spec) for record in records}) > 1:
+        labels = [f"{label} on {analysis.data_title(r.spec)}" for label, r in zip(labels, records, strict=True)]
+    twice = {label for label in labels if labels.count(label) > 1}
+    seeds = [f"{label}, seed {s.seed}" if label in twice else label for label, s in zip(labels, specs, strict=True)]
+    return [f"{number} {label}" for number, label in enumerate(seeds, start=1)]
+
+
+def epochs_shown(runs: Sequence[Compared]) -> list[str]:
+    """The stops of the epoch slider."""
+    last = max((run.record.epoch for run in runs), default=0)
+    return [*map(str, range(1, last + 1)), TESTED]
+
+
+# The table
+
+
+def table(runs: Sequence[Compared]) -> pd.DataFrame:
+    """What was measured, then the options that differ: one row each, one column per run."""
+    rows: dict[str, list[str]] = {}
+    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    for task in tasks:
+        kinds = {t.kind for run in runs for t in analysis.keys(run.record).spec.schema.tasks if t.name == task}
+        metric = "MSE" if kinds == {"regression"} else "AUC"
+        rows[f"test {metric}, {task}"] = [_score(run, task) for run in runs]
+    rows["parameters"] = [f"{run.record.parameters or 0:,}" for run in runs]
+    rows["training"] = [wording.seconds(run.record.train_seconds) for run in runs]
+    rows["samples per second"] = ["" if (v := speed(run)) is None else wording.count(v) for run in runs]
+    rows["tested epoch"] = [f"{run.record.best_epoch or 0} of {run.record.epochs}" for run in runs]
+    names = [run.name for run in runs]
+    measured = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    return pd.concat([measured, differing(runs)])
+
+
+def differing(runs: Sequence[Compared]) -> pd.DataFrame:
+    """The options that differ: one row each."""
+    return analysis.differences([analysis.keys(run.record).spec for run in runs], [run.name for run in runs])
+
+
+def _score(run: Compared, task: str) -> str:
+    metrics = (run.record.metrics_test or {}).get(task)
+    return "" if metrics is None else wording.auc(metrics.get(analysis.metric_name(metrics)))
+
+
+def speed(run: Compared) -> float | None:
+    """Training samples per second over the whole run."""
+    if run.history.started is None or not run.record.train_seconds:
+        return None
+    return run.history.started.rows["train"] * run.record.epoch / run.record.train_seconds
+
+
+# What the numbers say
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One model against another on one task over paired seeds, in thousandths of the task's metric."""
+
+    task: str
+    interval: Interval
+
+
+def paired(first: Compared, other: Compared, records: Sequence[RunRecord]) -> list[Difference]:
+    """How much better `other` is than `first`, over all seeds that both variants have among the finished runs.
+
+    Empty where data or budget differ: such scores cannot be compared.
+    """
+    keys = analysis.keys(first.record), analysis.keys(other.record)
+    if keys[0].budget != keys[1].budget:
+        return []
+    by_seed: tuple[dict[int, RunRecord], dict[int, RunRecord]] = ({}, {})
+    for record in (first.record, other.record, *records):
+        if record.state != "finished" or record.metrics_test is None:
+            continue
+        known = analysis.keys(record)
+        for which in (0, 1):
+            if known.variant == keys[which].variant:
+                by_seed[which].setdefault(known.spec.seed, record)
+    if keys[0].variant == keys[1].variant:  # two seeds of one model: there is nothing to pair
+        return []
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    found = []
+    for task in keys[0].spec.schema.tasks:
+        gains = []
+        for seed in seeds:
+            ours, theirs = ((by_seed[which][seed].metrics_test or {}).get(task.name, {}) for which in (1, 0))
+            value = gain(ours, theirs, task.kind)
+            if value is not None:
+                gains.append(UNIT * value)
+        if gains:
+            found.append(Difference(task.name, paired_interval(gains)))
+    return found
+
+
+def score_sentence(first: Compared, other: Compared, records: Sequence[RunRecord]) -> str:
+    """Who is better at what, as far as the seeds tell."""
+    a, b = plain(first), plain(other)
+    keys = analysis.keys(first.record), analysis.keys(other.record)
+    if keys[0].budget != keys[1].budget:
+        return f"{a} and {b} were trained on other data or with another budget, so their scores cannot be compared."
+    if keys[0].variant == keys[1].variant:
+        return f"{a} and {b} are the same model: whatever differs is chance."
+    found = paired(first, other, records)
+    if not found:
+        return f"{a} and {b} have no seed in common: train both with the same seed to compare their scores."
+    seeds = max(d.interval.n for d in found)
+    numbers = wording.join([f"{d.task} {wording.interval(d.interval)}" for d in found])
+    tail = f"({numbers} thousandths of the test score"
+    if seeds == 1:
+        return f"{b} against {a}: {numbers} thousandths on the test rows. That is one seed and proves nothing."
+    tail += f", 95% interval over {seeds} paired seeds)"
+    said = {verdict: [d.task for d in found if d.interval.verdict == verdict] for verdict in ("gains", "loses")}
+    if said["gains"] and said["loses"]:
+        text = f"{b} beats {a} on {wording.join(said['gains'])} and pays with {wording.join(said['loses'])}"
+    elif said["gains"] or said["loses"]:
+        verb, which = ("beats", said["gains"]) if said["gains"] else ("loses to", said["loses"])
+        text = f"{b} {verb} {a} on {'every task' if len(which) == len(found) > 1 else wording.join(which)}"
+    else:
+        return f"No difference between {a} and {b} can be told from chance {tail}."
+    rest = [d.task for d in found if d.interval.verdict == "not distinguishable"]
+    if rest:
+        text += f"; on {wording.join(rest)} no difference can be told from chance"
+    return f"{text} {tail}."
+
+
+def size_sentence(first: Compared, other: Compared) -> str:
+    """Parameters and speed, `other` against `first`."""
+    a, b = first.record, other.record
+    parts = []
+    if a.parameters and b.parameters:
+        change = b.parameters / a.parameters - 1
+        size = "as many parameters as" if abs(change) < 0.005 else f"{abs(change):.0%} {_more(change)} parameters than"
+        parts.append(f"has {size} {plain(first)}")
+    speeds = speed(first), speed(other)
+    if speeds[0] and speeds[1]:
+        ratio = speeds[1] / speeds[0]
+        where = "" if a.device == b.device else f" ({b.device} against {a.device})"
+        parts.append(f"trained {'as fast' if 0.9 < ratio < 1.1 else f'at {ratio:.0%} of its speed'}{where}")
+    return f"{plain(other)} {wording.join(parts)}." if parts else ""
+
+
+def _more(change: float) -> str:
+    return "more" if change > 0 else "fewer"
+
+
+def plain(run: Compared) -> str:
+    """A run's name within a sentence: without its number, unless it needs that."""
+    return run.name.split(" ", 1)[1]
+
+
+def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[str]:
+    """What the numbers show: scores and size of each run against the first, then who listens to whom."""
+    first, *others = runs
+    found = []
+    for other in others:
+        found.append(score_sentence(first, other, records))
+        if size := size_sentence(first, other):
+            found.append(size)
+    for run in runs:
+        said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates)
+        found.append(f"{plain(run)}: {said[0].lower() + said[1:] if said.startswith(('From ', 'All ')) else said}")
+    return found
+
+
+# Gates
+
+
+def gate_rows(run: Compared, level: int, gates: Mapping[str, GateSummary]) -> pd.DataFrame:
+    """One row per gate of a level that chooses: what it uses, and how sharply."""
+    chosen = run.wiring.levels[level - 1]
+    rows = []
+    for gate in chosen.gates:
+        summary = gates.get(gate_key(level, gate.name))
+        found = None if summary is None else gating.measures(gate, summary)
+        if found is None:
+            continue
+        idle = [chosen.experts[e].name for e in found.idle]
+        rows.append(
+            {
+                "gate": gate.name,
+                "entropy of a row": f"{found.row_entropy:.2f}",
+                "entropy of the mean": f"{found.mean_entropy:.2f}",
+                "experts used per row": f"{found.effective:.1f} of {len(gate.sees)}",
+                "polarised rows": f"{found.polarised:.0%}",
+                "hardly used": ", ".join(idle) or "none",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def utilisation_sentence(run: Compared, level: int, gates: Mapping[str, GateSummary]) -> str:
+    """How sharply the gates of a level choose, and whether all rows choose alike."""
+    chosen = run.wiring.levels[level - 1]
+    kinds = {gate.kind for gate in chosen.gates}
+    parts = []
+    for gate in chosen.gates:
+        summary = gates.get(gate_key(level, gate.name))
+        found = None if summary is None else gating.measures(gate, summary)
+        if found is None:
+            continue
+        # The two entropies differ by as much as rows differ in what they choose.
+        apart = found.mean_entropy - found.row_entropy
+        alike = "row by row differently" if apart > 0.1 else "much alike in every row"
+        parts.append(f"{gate.name} uses {found.effective:.1f} of {len(gate.sees)} experts per row, {alike}")
+    if parts:
+        return f"{plain(run)}: {'; '.join(parts)}."
+    if kinds == {"softmax"}:
+        return f"{plain(run)}: its gates see one expert each and have nothing to choose."
+    return (
+        f"{plain(run)} weighs by {'selections' if 'select' in kinds else 'constants'}, which are no distribution over "
+        "experts: it has no gate entropy."
+    )
+
+
+def kind_note(run: Compared) -> str:
+    """What the weights of this trunk are, where they are not those of a softmax; else nothing."""
+    kinds = {gate.kind for level in run.wiring.levels for gate in level.gates}
+    name = title("trunk", run.record.trunk)
+    if "mix" in kinds:
+        return f"{name}'s weights are learned or given constants: they need not sum to 1 and may be negative."
+    if "select" in kinds:
+        return f"{name}'s weights are selections: exactly 0 where an expert is left out; they need not sum to 1."
+    return ""

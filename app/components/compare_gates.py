@@ -1,0 +1,107 @@
+"""Gates beside each other: architecture, mean weights and their spread, and curves, all at one epoch of one slider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app import analysis, comparing, wording
+from app.charts.architecture import architecture
+from app.charts.inside import Bounds, bounds, gate_matrix, gate_spread
+from app.charts.quality import run_curves
+from app.charts.runs import MARKS, WORDS
+from app.comparing import TESTED, Compared, epochs_shown
+from app.components.compare_view import abreast, card, level_choice
+from app.components.live import live_chart
+from app.components.url_choice import url_choice
+from mtl_core.events import GateSummary
+
+
+@st.fragment
+def gates_section(runs: Sequence[Compared]) -> None:
+    """Everything that follows the epoch slider. A fragment: moving the slider draws nothing else anew."""
+    epochs = epochs_shown(runs)
+    deepest = max(len(run.wiring.levels) for run in runs)
+    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+        epoch = url_choice(
+            "Epoch", epochs, TESTED, "epoch", lambda e: "tested" if e == TESTED else e, control=st.select_slider,
+            width=520, help="Moves gates and curves together; the last stop is each run's own tested epoch.",
+        )  # fmt: skip
+        level = level_choice(deepest)
+    shown = [run.gates_at(epoch) for run in runs]
+    scale = bounds(shown)
+    for run in abreast(runs):
+        _gates_card(run, shown[run.number - 1], epoch, level, scale)
+    _scale_note(runs, scale)
+    curves(runs, epoch)
+
+
+def _gates_card(run: Compared, gates: Mapping[str, GateSummary], epoch: str, level: int, scale: Bounds) -> None:
+    wiring, tasks = run.wiring, run.tasks
+    level = min(level, len(wiring.levels))
+    sentence = wording.gates_sentence(wiring, tasks, dict(gates))
+    # The alt text speaks of the tested epoch: a text that changes builds the view anew.
+    claim = wording.gates_sentence(wiring, tasks, run.history.gates)
+    with card(run, f"epoch {run.epoch_at(epoch)}" + (" (tested)" if epoch == TESTED else "")):
+        means = {name: summary.mean for name, summary in gates.items()} or None
+        live_chart(architecture(wiring, tasks, means), f"{run.name}. Architecture. {claim}")
+        where = f", level {level} of {len(wiring.levels)}" if len(wiring.levels) > 1 else ""
+        st.markdown(f"**Mean gate weights{where}**")
+        live_chart(
+            gate_matrix(wiring, gates, level, scale), f"{run.name}. Mean gate weights, tasks by experts. {claim}"
+        )
+        st.markdown(f"**Spread over rows{where}**")
+        live_chart(gate_spread(wiring, gates, level, scale), f"{run.name}. Spread of the gate weights. {claim}")
+        st.caption(f"{sentence} {wording.count(_rows(gates))} validation rows; bar: mean.")
+        if note := comparing.kind_note(run):
+            st.caption(f":material/info: {note}")
+
+
+def _scale_note(runs: Sequence[Compared], scale: Bounds) -> None:
+    if scale == (0.0, 1.0):
+        st.caption("One scale for all: gate weights from 0 to 1. Line width and colour show the same means.")
+    else:
+        low, high = (f"{end:g}".replace("-", "\u2212") for end in scale)
+        st.caption(f"One scale for all, from {low} to {high}: some of these weights lie beyond 0 to 1.")
+
+
+def curves(runs: Sequence[Compared], epoch: str) -> None:
+    """Validation curves: a panel per task, a line per run."""
+    at = None if epoch == TESTED else int(epoch)
+    longest = max(run.record.epochs for run in runs)
+    tasks = {
+        task.name: (place, "AUC" if task.kind == "binary" else "MSE")
+        for run in reversed(runs)
+        for place, task in enumerate(analysis.keys(run.record).spec.schema.tasks)
+    }
+    rows = pd.concat([analysis.curve_rows(run.history, run.name, with_test=False) for run in runs], ignore_index=True)
+    rows = rows.rename(columns={"line": "run"})
+    with st.container(border=True):
+        st.markdown("**Validation by epoch, task by task**")
+        names = [name for name in tasks if (rows["task"] == name).any()]
+        for start in range(0, len(names), 3):
+            for column, name in zip(st.columns(min(3, len(names))), names[start : start + 3], strict=False):
+                place, metric = tasks[name]
+                own = rows[rows["task"] == name]
+                with column:
+                    st.markdown(f"**{name}**")
+                    drawing = run_curves(own, [run.name for run in runs], place, longest, metric, at)
+                    live_chart(drawing, f"Validation {metric} of {name} by epoch. {_last(own, runs, metric)}")
+                    st.caption(_last(own, runs, metric))
+        legend = [f"{r.name}: {WORDS[r.number - 1]}, {MARKS[r.number - 1]}" for r in runs]
+        st.caption(" · ".join(legend) + (" · Upright line: the epoch above." if at else ""))
+
+
+def _last(rows: pd.DataFrame, runs: Sequence[Compared], metric: str) -> str:
+    """Where the lines end, best first."""
+    last = rows.dropna(subset=["value"]).sort_values("epoch").groupby("run").tail(1)
+    ends = last.sort_values("value", ascending=metric == "MSE")
+    parts = [f"{run} {value:.4f}" for run, value in zip(ends["run"], ends["value"], strict=True)]
+    return f"After the last epoch {wording.join(parts)}." if parts else "No epoch has a score."
+
+
+def _rows(gates: Mapping[str, GateSummary]) -> int:
+    first = next(iter(gates.values()), None)
+    return sum(first.histogram[0]) if first else 0

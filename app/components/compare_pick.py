@@ -1,0 +1,63 @@
+"""Which runs are compared: kept in the URL, by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app import services, wording
+from app.charts.runs import MOST_RUNS
+from app.comparing import Compared, name_runs
+from app.jobs.records import RunRecord
+from app.library import EXAMPLE_PREFIX, is_example
+
+KEY = "runs"
+#: The textbook comparison, for a first visit.
+DEFAULT = (f"{EXAMPLE_PREFIX}conflict-mmoe-0", f"{EXAMPLE_PREFIX}conflict-ple-0")
+
+
+def pick_runs() -> list[Compared]:
+    """The control, and the runs that it names, numbered in the order in which they were picked."""
+    library = services.library()
+    records = {r.id: r for r in library.records() if r.state == "finished" and library.has_gates(r.id)}
+    _take_up(records)
+
+    def name(run_id: str) -> str:
+        return wording.run_name(records[run_id]) + (" (example)" if is_example(run_id) else f" · {run_id}")
+
+    chosen = st.multiselect(
+        f"Runs to compare (two to {MOST_RUNS})", list(records), key=KEY, max_selections=MOST_RUNS, format_func=name,
+        persist_state="session", placeholder="Pick finished runs",
+        help="The first one is what the others are measured against.",
+    )  # fmt: skip
+    written = ",".join(chosen)
+    if written == ",".join(DEFAULT):
+        st.query_params.pop(KEY, None)
+    elif st.query_params.get(KEY) != written:
+        st.query_params[KEY] = written
+    st.session_state[f"{KEY}.in_url"] = st.query_params.get(KEY)
+    picked = [records[run_id] for run_id in chosen]
+    names = name_runs(picked)
+    return [
+        Compared(number, name, record, library.history(record.id))
+        for number, (name, record) in enumerate(zip(names, picked, strict=True), start=1)
+    ]
+
+
+def _take_up(records: Mapping[str, RunRecord]) -> None:
+    """What a link, or another page's button, has put into the URL since it was last written here."""
+    asked = st.query_params.get(KEY)
+    # The two halves of older links.
+    halves = {side: st.query_params[side] for side in ("left", "right") if side in st.query_params}
+    if halves:
+        pairs = zip(("left", "right"), DEFAULT, strict=True)
+        asked = ",".join(half if (half := halves.get(side, "")) in records else usual for side, usual in pairs)
+        for side in ("left", "right"):
+            st.query_params.pop(side, None)
+    known = list(dict.fromkeys(run_id for run_id in (asked or "").split(",") if run_id in records))[:MOST_RUNS]
+    if known and asked != st.session_state.get(f"{KEY}.in_url"):
+        st.session_state[KEY] = known
+    # A run may be gone since it was picked; with nothing left the page begins anew.
+    kept = [run_id for run_id in st.session_state.get(KEY, ()) if run_id in records]
+    st.session_state[KEY] = kept or list(DEFAULT)
