@@ -21,6 +21,9 @@ SECTIONS = {
 
 runs = pick_runs()
 queue_line()
+if not runs:
+    st.info("Pick two finished runs, for instance an MMoE and a PLE on the same data.")
+    st.stop()
 if len(runs) == 1:
     st.info("Pick a second run: differences show only beside each other.")
 say(runs)

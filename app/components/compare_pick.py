@@ -58,6 +58,7 @@ def _take_up(records: Mapping[str, RunRecord]) -> None:
     known = list(dict.fromkeys(run_id for run_id in (asked or "").split(",") if run_id in records))[:MOST_RUNS]
     if known and asked != st.session_state.get(f"{KEY}.in_url"):
         st.session_state[KEY] = known
-    # A run may be gone since it was picked; with nothing left the page begins anew.
-    kept = [run_id for run_id in st.session_state.get(KEY, ()) if run_id in records]
-    st.session_state[KEY] = kept or list(DEFAULT)
+    # A run may be gone since it was picked; with nothing left the page begins anew. Who empties the field keeps it so.
+    picked = st.session_state.get(KEY, list(DEFAULT))
+    kept = [run_id for run_id in picked if run_id in records]
+    st.session_state[KEY] = kept or (list(DEFAULT) if picked else [])

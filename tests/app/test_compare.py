@@ -117,12 +117,14 @@ def test_only_finished_runs_with_gates_are_offered(store: RunStore, kept: Train)
     assert at.session_state["runs"] == [done.id, PLE]
     offered = at.multiselect(key="runs").options
     assert len(offered) == 1 + sum(bool(example.history.gates) for example in examples().values())
-    # One is not enough to compare, and none begins anew.
+    # One is not enough to compare, and who empties the field is told what to do.
     at.multiselect(key="runs").set_value([done.id]).run()
     assert "second run" in healthy(at).info[0].value
     at.multiselect(key="runs").set_value([]).run()
-    healthy(at.run())
-    assert at.session_state["runs"] == [MMOE, PLE]
+    assert "Pick two" in healthy(at.run()).info[0].value
+    assert at.session_state["runs"] == []
+    at.multiselect(key="runs").set_value([PLE, MMOE]).run()
+    assert healthy(at).table[0].value.columns.tolist() == ["1 PLE", "2 MMoE"]
 
 
 def test_it_outlives_a_run_that_is_deleted(store: RunStore, kept: Train) -> None:
