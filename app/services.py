@@ -8,6 +8,7 @@ from functools import lru_cache
 import streamlit as st
 
 from app.jobs import settings
+from app.jobs.archive import Archive
 from app.jobs.executor import Executor, get_executor
 from app.jobs.settings import SettingsError
 from app.jobs.store import RunStore, StoreError, open_store
@@ -36,6 +37,16 @@ def library() -> Library:
     except StoreError as error:
         st.error(str(error), title="The run store cannot be opened")
         st.stop()
+
+
+@lru_cache(maxsize=8)
+def _archive(store: RunStore) -> Archive:
+    return Archive(store)
+
+
+def archive() -> Archive:
+    """Tags, notes, deleted runs and runs from files."""
+    return _archive(library().store)
 
 
 def executor() -> Executor:

@@ -1,42 +1,34 @@
-"""Every run, newest first."""
+"""Every run: find, tag, compare, go on, take along."""
 
 import streamlit as st
 
-from app import services, wording
+from app import services
 from app.components.queue_view import queue_line
-from app.components.run_table import run_table
-from app.jobs.records import RunRecord
-from app.library import is_example
+from app.components.run_actions import actions, deleted_line, deleted_runs, import_runs
+from app.components.run_details import details
+from app.components.run_table import all_runs, filtered, run_table
 
-library = services.library()
+services.library()
 queue_line()
-with_examples = st.toggle("Show bundled examples", value=True, key="examples", bind="query-params")
-records = [r for r in library.records() if with_examples or not is_example(r.id)]
-if not records:
+with st.container(horizontal=True, vertical_alignment="center"):
+    with_examples = st.toggle("Show bundled examples", value=True, key="examples", bind="query-params")
+    st.space("stretch")
+    import_runs()
+    deleted_runs()
+deleted_line()
+runs = all_runs(with_examples)
+if not runs:
     st.info("Nothing has been trained here yet. Open the playground and press Train.", title="No runs yet")
     st.page_link("app_pages/playground.py", label="Playground", icon=":material/tune:")
     st.stop()
 
-chosen = [records[i] for i in run_table(records)]
-
-
-def delete(doomed: list[RunRecord]) -> None:
-    """Delete runs for good."""
-    for record in doomed:
-        library.store.delete(record.id)
-
-
-with st.container(horizontal=True, vertical_alignment="center"):
-    if st.button("Open", icon=":material/open_in_new:", disabled=len(chosen) != 1):
-        st.switch_page("app_pages/playground.py", query_params={"run": chosen[0].id})
-    comparable = [r for r in chosen if r.state == "finished" and library.has_gates(r.id)]
-    if st.button("Compare", icon=":material/compare:", disabled=len(chosen) != 2 or len(comparable) != 2):
-        st.switch_page("app_pages/compare.py", query_params={"left": chosen[0].id, "right": chosen[1].id})
-    own = [r for r in chosen if not is_example(r.id)]
-    st.button("Delete", icon=":material/delete:", disabled=not own, on_click=delete, args=(own,))
-    if not chosen:
-        st.caption("Tick one run to open it, two to compare them.")
-    elif len(chosen) == 1:
-        st.caption(f"{wording.run_name(chosen[0])}: {chosen[0].message or chosen[0].state}")
-    elif len(chosen) == 2 and len(comparable) < 2:
-        st.caption("Only finished runs whose gate weights were kept can be compared.")
+found = filtered(runs)
+if not found:
+    st.info(f"None of the {len(runs)} runs matches: take out a filter.", icon=":material/search_off:")
+    st.stop()
+buttons = st.container()  # above the table, so that they stay in sight; what is ticked is known below
+chosen = run_table(found)
+st.caption(f"{len(found)} of {len(runs)} runs." if len(found) < len(runs) else f"{len(runs)} runs.")
+with buttons:
+    actions(chosen)
+details(chosen, sorted({tag for run in runs for tag in run.labels.tags}))

@@ -1,68 +1,99 @@
-"""The table of runs."""
+"""The table of runs with its filters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-import pandas as pd
 import streamlit as st
 
-from app import analysis, wording
-from app.jobs.records import RunRecord
+from app import run_list, services
+from app.components.url_choice import url_choice, url_choices
 from app.library import is_example
-from mtl_core.registry import title
+from app.run_list import EXAMPLE, STATES, Filter, Listed
+from mtl_core.registry import names, title
 from mtl_core.spec import fingerprint
 
+#: Ids of the ticked runs, in the link and for other parts of the page.
+SELECTED = "selected"
+#: Of a filter, in pixels: six beside each other on a laptop, two on a phone.
+WIDTH = 162
 
-def run_table(records: Sequence[RunRecord]) -> list[int]:
-    """Draw the runs; the places of the ticked ones."""
-    table = pd.DataFrame([_row(record) for record in records])
+
+def all_runs(with_examples: bool) -> list[Listed]:
+    """Every run with its labels and its curve."""
+    library, archive = services.library(), services.archive()
+    records = [r for r in library.records() if with_examples or not is_example(r.id)]
+    curves = archive.curves([r for r in records if not is_example(r.id)])
+    for record in records:
+        if is_example(record.id):
+            curves[record.id] = [(e.epoch, e.metrics["valid"]) for e in library.history(record.id).epochs]
+    return run_list.listed(records, archive.labels(), curves)
+
+
+def filtered(runs: Sequence[Listed]) -> list[Listed]:
+    """Draw the filters; the runs that they let through, in the chosen order."""
+    known_data = [name for name in names("dataset") if any(run.record.dataset == name for run in runs)]
+    known_trunks = [name for name in names("trunk") if any(run.record.trunk == name for run in runs)]
+    known_tags = sorted({tag for run in runs for tag in run.labels.tags})
+    # Not columns: on a phone each of them would take a line of its own.
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Find", key="text", bind="query-params", persist_state="page", max_chars=100, live=True, width=220,
+            icon=":material/search:", placeholder="name, option, note, id",
+        )  # fmt: skip
+        data = url_choices("Data", known_data, "dataset", lambda n: title("dataset", n), placeholder="Any", width=WIDTH)
+        trunks = url_choices(
+            "Trunk", known_trunks, "model", lambda n: title("trunk", n), placeholder="Any", width=WIDTH
+        )
+        states = url_choices("State", [*STATES.values(), EXAMPLE], "status", placeholder="Any", width=WIDTH)
+        tags = url_choices(
+            "Tags", known_tags, "tag", placeholder="Any" if known_tags else "None yet", disabled=not known_tags,
+            help="Tick a run to tag it. All of the tags chosen here must be on it.", width=WIDTH,
+        )  # fmt: skip
+        order = url_choice("Order", list(run_list.SORTS), "newest", "sort", lambda n: run_list.SORTS[n][0], width=WIDTH)
+    chosen = Filter(text or "", tuple(data), tuple(trunks), tuple(states), tuple(tags))
+    return run_list.in_order([run for run in runs if chosen.admits(run)], order)
+
+
+def run_table(runs: Sequence[Listed]) -> list[Listed]:
+    """Draw the runs; the ticked ones."""
+    asked = set(st.query_params.get(SELECTED, "").split(","))
+    table = run_list.table(runs)
+    scores = {name: st.column_config.NumberColumn(format="%.4f") for name in table.columns if name.startswith("test ")}
+    if "test 1" in scores:
+        scores = {name: st.column_config.TextColumn(help="The task is named in the cell") for name in scores}
     picked = st.dataframe(
         table,
         hide_index=True,
-        height=min(620, 40 + 36 * len(records)),
+        height=min(520, 40 + 36 * len(runs)),
         on_select="rerun",
         selection_mode="multi-row",
-        # Ticks are places, not runs: when runs come or go, the ticks must go too, or Delete would meet another run.
-        key=f"runs.table.{fingerprint([record.id for record in records])}",
-        alt="All runs with their options, size, test AUC, time and state",
+        # Ticks are places, not runs: when runs come or go, the places must be found anew, or Delete would meet others.
+        key=f"runs.table.{fingerprint([run.record.id for run in runs])}",
+        selection_default={"selection": {"rows": [i for i, run in enumerate(runs) if run.record.id in asked]}},
+        alt="Runs with their options, validation curve, test scores, size, time and state",
+        placeholder="",
         column_config={
-            "parameters": st.column_config.NumberColumn(format="localized", help="Trainable parameters"),
+            "model": st.column_config.TextColumn(pinned=True),
             "options": st.column_config.TextColumn(width="medium"),
-            "test AUC 1": st.column_config.TextColumn(help="First task, named in the cell"),
-            "test AUC 2": st.column_config.TextColumn(help="Second task, named in the cell"),
+            "tags": st.column_config.ListColumn(),
+            "validation": st.column_config.LineChartColumn(
+                width="small", help="Mean validation AUC over the tasks, by epoch; every row has its own scale"
+            ),
+            **scores,
+            "mean AUC": st.column_config.NumberColumn(
+                format="%.4f", help="Test AUC, mean over the tasks that have one"
+            ),
+            "best epoch": st.column_config.NumberColumn(help="The epoch whose weights were tested"),
+            "parameters": st.column_config.NumberColumn(format="localized", help="Trainable parameters"),
             "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent"),
+            "started": st.column_config.TextColumn(help="UTC"),
         },
     )
-    return list(picked["selection"]["rows"])
-
-
-def _row(record: RunRecord) -> dict[str, object]:
-    metrics = list((record.metrics_test or {}).items())
-    cells = [
-        f"{task} {wording.auc(values['auc']) if 'auc' in values else wording.score(values)}" for task, values in metrics
-    ] + ["", ""]
-    return {
-        "model": title("trunk", record.trunk),
-        "data": analysis.data_title(record.spec),
-        "options": _options(record),
-        "seed": record.seed,
-        "parameters": record.parameters,
-        "test AUC 1": cells[0],
-        "test AUC 2": cells[1],
-        "time": wording.seconds(record.train_seconds) if record.train_seconds else "",
-        "state": "example" if is_example(record.id) else record.state,
-        "progress": record.fraction if record.state != "finished" else None,
-        "started": datetime.fromtimestamp(record.created_at, tz=UTC).strftime("%Y-%m-%d %H:%M"),
-        "run": record.id,
-    }
-
-
-def _options(record: RunRecord) -> str:
-    trunk = record.spec["model"]["trunk"]["options"]
-    parts = [f"{name.replace('_', ' ')} {analysis.short(value)}" for name, value in trunk.items()]
-    weights = record.spec["balancer"]["options"].get("weights")
-    if weights and len(set(weights)) > 1:
-        parts.append(f"weights {analysis.short(weights)}")
-    return ", ".join(parts)
+    chosen = [runs[i] for i in picked["selection"]["rows"] if i < len(runs)]
+    ids = ",".join(run.record.id for run in chosen)
+    if ids:
+        st.query_params[SELECTED] = ids
+    else:
+        st.query_params.pop(SELECTED, None)
+    return chosen

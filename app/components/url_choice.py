@@ -32,6 +32,19 @@ def url_choice(
     return chosen
 
 
+def url_choices(
+    label: str, names: Sequence[str], key: str, title: Callable[[str], str] = str, **arguments: Any
+) -> list[str]:
+    """A multiselect whose value is the query parameter `key`: names with commas between, unknown ones ignored."""
+    asked = st.query_params.get(key)
+    known = [name for name in dict.fromkeys((asked or "").split(",")) if name in names]
+    _take_up(key, asked, known or None)
+    st.session_state[key] = [name for name in st.session_state.get(key, ()) if name in names]
+    chosen = list(st.multiselect(label, names, key=key, format_func=title, persist_state="session", **arguments))
+    _write_down(key, asked, ",".join(chosen), "")
+    return chosen
+
+
 def url_integer(label: str, low: int, high: int, default: int, key: str, **arguments: Any) -> int:
     """A field for a whole number whose value is the query parameter `key`, by the same rules.
 

@@ -1,0 +1,155 @@
+"""One ticked run, or several: tags, note, and everything to take home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from app import analysis, downloads, exports, report, services, wording
+from app.charts import still
+from app.components.run_view import STATES as STATE_ICONS
+from app.jobs.archive import LONGEST_NOTE, Labels, clean_tag
+from app.jobs.records import RunRecord
+from app.library import is_example
+from app.run_list import Listed
+from mtl_core.spec import fingerprint
+
+WEIGHTS = "weights.safetensors"
+#: Runs whose options are set beside each other.
+MOST_BESIDE = 6
+
+
+def details(chosen: Sequence[Listed], tags: Sequence[str]) -> None:
+    """Below the table: what is ticked.
+
+    Args:
+        chosen: the ticked runs.
+        tags: all that are in use anywhere.
+    """
+    if not chosen:
+        return
+    left, right = st.columns([2, 3])
+    with left, st.container(border=True):
+        if len(chosen) == 1:
+            _what_it_is(chosen[0].record)
+        else:
+            st.markdown(f"**{len(chosen)} runs**")
+        _labels(chosen, tags)
+    with right, st.container(border=True):
+        if len(chosen) == 1:
+            _take_home(chosen[0].record)
+        else:
+            _differences([run.record for run in chosen[:MOST_BESIDE]])
+            if len(chosen) > MOST_BESIDE:
+                st.caption(f"The first {MOST_BESIDE} of the {len(chosen)} runs.")
+
+
+def _what_it_is(record: RunRecord) -> None:
+    st.markdown(f"**{wording.run_name(record)}**")
+    state = "bundled example" if is_example(record.id) else STATE_ICONS[record.state]
+    st.caption(f"{state} · {record.message}" if record.message else state)
+    if record.metrics_test:
+        st.caption(f"Test {wording.scores(record.metrics_test)}; weights of epoch {record.best_epoch}.")
+
+
+def _differences(records: Sequence[RunRecord]) -> None:
+    """Options that are not the same in all of the runs."""
+    st.markdown("**What differs**")
+    names = [f"{number} {wording.run_name(record)}" for number, record in enumerate(records, start=1)]
+    table = analysis.differences([analysis.keys(record).spec for record in records], names)
+    if table.empty:
+        st.caption("Nothing: these are runs of one spec.")
+    else:
+        st.table(table, border="horizontal", alt="Options in which the ticked runs differ")
+
+
+def _labels(chosen: Sequence[Listed], tags: Sequence[str]) -> None:
+    """Tags that all of the runs have; for one run, its note."""
+    own = [run for run in chosen if not is_example(run.record.id)]
+    if not own:
+        st.caption("Examples come with the program and carry no tags.")
+        return
+    ids = [run.record.id for run in own]
+    common = [tag for tag in own[0].labels.tags if all(tag in run.labels.tags for run in own)]
+    key = f"runs.tags.{fingerprint(ids)}"
+    st.session_state[key] = common  # another tab may have changed them
+    st.multiselect(
+        "Tags" if len(own) == 1 else f"Tags of all {len(own)}", sorted({*tags, *common}), key=key,
+        accept_new_options=True, placeholder="Pick or write one", on_change=_retag, args=(ids, common, key),
+    )  # fmt: skip
+    if len(own) == 1:
+        note = f"runs.note.{ids[0]}"
+        st.text_area(
+            "Note", own[0].labels.note, key=note, max_chars=LONGEST_NOTE, on_change=_write_note, args=(ids[0], note),
+            placeholder="What is it for, what came out?", height=90,
+        )  # fmt: skip
+
+
+def _retag(ids: Sequence[str], before: Sequence[str], key: str) -> None:
+    after = [clean_tag(tag) for tag in st.session_state[key]]
+    services.archive().tag(
+        ids, add=[tag for tag in after if tag not in before], remove=[tag for tag in before if tag not in after]
+    )
+
+
+def _write_note(run_id: str, key: str) -> None:
+    services.archive().note(run_id, str(st.session_state[key] or ""))
+
+
+def _take_home(record: RunRecord) -> None:
+    """Files of a run; each is made when it is asked for."""
+    library = services.library()
+    spec, stem = analysis.keys(record).spec, downloads.file_stem(record)
+    history = library.history(record.id)
+    st.markdown("**Take home**")
+    with st.container(horizontal=True):
+        _file("Settings, JSON", f"{stem}.json", "application/json", lambda: exports.as_json(spec))
+        _file("Settings, YAML", f"{stem}.yaml", "application/yaml", lambda: exports.as_yaml(spec))
+    if not history.epochs:
+        st.caption("Metrics and figures are there once an epoch is done.")
+        return
+    with st.container(horizontal=True):
+        _file("Metrics, CSV", f"{stem}.csv", "text/csv", lambda: downloads.metrics_csv(history))
+        _file(
+            "Metrics, Parquet", f"{stem}.parquet", "application/vnd.apache.parquet",
+            lambda: downloads.metrics_parquet(history),
+        )  # fmt: skip
+    wiring, tasks = analysis.wiring(record, history), spec.schema.task_names
+    with st.container(horizontal=True):
+        _file(
+            "Architecture, SVG", f"{stem}-architecture.svg", "image/svg+xml",
+            lambda: still.as_file(still.architecture_svg(wiring, tasks, history.gates)),
+        )  # fmt: skip
+        _file(
+            "Curves, SVG", f"{stem}-curves.svg", "image/svg+xml",
+            lambda: still.as_file(report.run_curves_svg(report.Told(record, history, Labels()))),
+        )  # fmt: skip
+        if history.gates:
+            _file(
+                "Gates, SVG", f"{stem}-gates.svg", "image/svg+xml",
+                lambda: still.as_file(still.gates_svg(wiring, history.gates)),
+            )  # fmt: skip
+    _weights(record, stem)
+
+
+def _weights(record: RunRecord, stem: str) -> None:
+    """The tested weights, and the lines that load them."""
+    if is_example(record.id):
+        st.caption("Examples come without weights: train the same to have some.")
+        return
+    path = services.library().store.folder(record.id) / WEIGHTS
+    if record.state != "finished" or not path.is_file():
+        st.caption("There are weights once a run has finished on this machine.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _file("Weights, safetensors", f"{stem}.safetensors", "application/octet-stream", path.read_bytes)
+        st.caption(f"{path.stat().st_size / 1e6:.2g} MB, of epoch {record.best_epoch}", width="content")
+    with st.expander("How to load the weights", icon=":material/code:"):
+        st.caption("With settings (JSON) and weights beside it; it prints the test scores of this run once more.")
+        st.code(downloads.loading_code(stem), language="python", wrap_lines=True)
+
+
+def _file(label: str, name: str, mime: str, make: Callable[[], str | bytes]) -> None:
+    key = f"runs.file.{name.removeprefix('.')}"
+    st.download_button(label, make, name, mime, key=key, icon=":material/download:", on_click="ignore")

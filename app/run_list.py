@@ -1,0 +1,209 @@
+"""The list of runs: what is filtered, sorted and shown of each. No Streamlit, no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from app import analysis, wording
+from app.jobs.archive import Labels
+from app.jobs.records import RunRecord
+from app.library import is_example
+from mtl_core.registry import title
+from mtl_core.spec import RunSpec
+
+#: State -> the word for it; what people pause is "stopped" in the store.
+STATES = {
+    "queued": "queued", "running": "running", "stopping": "pausing", "finished": "finished", "stopped": "paused",
+    "failed": "failed",
+}  # fmt: skip
+EXAMPLE = "example"
+#: With more tasks than this, a row names the first few only.
+MOST_TASKS = 4
+
+Curve = Sequence[tuple[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run with what people wrote beside it, and its validation scores by epoch."""
+
+    record: RunRecord
+    labels: Labels
+    curve: tuple[float, ...]
+
+    @property
+    def state(self) -> str:
+        """The word that the list shows."""
+        return EXAMPLE if is_example(self.record.id) else STATES[self.record.state]
+
+    @property
+    def mean_auc(self) -> float | None:
+        """Mean test AUC over the tasks that have one."""
+        return _mean_auc(self.record.metrics_test or {})
+
+
+def listed(records: Sequence[RunRecord], labels: Mapping[str, Labels], curves: Mapping[str, Curve]) -> list[Listed]:
+    """The runs in this order."""
+    return [Listed(r, labels.get(r.id, Labels()), sparkline(curves.get(r.id, ()))) for r in records]
+
+
+def sparkline(curve: Curve) -> tuple[float, ...]:
+    """Mean validation AUC over tasks by epoch; epochs without one are left out."""
+    means = [_mean_auc(metrics) for _, metrics in curve]
+    return tuple(round(mean, 5) for mean in means if mean is not None)
+
+
+def _mean_auc(metrics: Mapping[str, Mapping[str, float | None]]) -> float | None:
+    values = [value for task in metrics.values() if (value := task.get("auc")) is not None]
+    return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is looked for; empty means anything."""
+
+    text: str = ""
+    data: tuple[str, ...] = ()
+    trunks: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def admits(self, run: Listed) -> bool:
+        """Of each kind any choice will do; of the words and tags, all must be there."""
+        record = run.record
+        return (
+            (not self.data or record.dataset in self.data)
+            and (not self.trunks or record.trunk in self.trunks)
+            and (not self.states or run.state in self.states)
+            and set(self.tags) <= set(run.labels.tags)
+            and all(_says(run, word) for word in self.text.casefold().split())
+        )
+
+
+def _says(run: Listed, word: str) -> bool:
+    """Part of a word will do; a number must be there as it is, or 1 would be found in 14; an id by its beginning."""
+    told = _told(run)
+    if word.isdecimal() and word in re.findall(r"[\w.]+", told):
+        return True
+    return (word in told and not word.isdecimal()) or (len(word) >= 4 and run.record.id.startswith(word))
+
+
+def _told(run: Listed) -> str:
+    """What a search for words looks through."""
+    spec = run.record.spec
+    model = (spec["model"]["encoder"]["name"], spec["model"]["head"]["name"], spec["balancer"]["name"])
+    parts = (
+        wording.run_name(run.record), options_text(run.record), run.labels.note, *run.labels.tags,
+        run.state, run.record.message or "", *model,
+    )  # fmt: skip
+    return " ".join(parts).casefold()
+
+
+#: Name in the link -> what it is called, and the key by which runs are put in order (None comes last).
+SORTS: dict[str, tuple[str, Callable[[Listed], float | None]]] = {
+    "newest": ("Newest first", lambda run: -run.record.created_at),
+    "oldest": ("Oldest first", lambda run: run.record.created_at),
+    "auc": ("Best mean test AUC", lambda run: None if run.mean_auc is None else -run.mean_auc),
+    "time": ("Shortest training", lambda run: run.record.train_seconds or None),
+    "size": ("Fewest parameters", lambda run: run.record.parameters),
+}
+
+
+def in_order(runs: Iterable[Listed], by: str) -> list[Listed]:
+    """Sorted; equals stay as they were."""
+    key = SORTS[by][1]
+
+    def place(run: Listed) -> tuple[bool, float]:
+        value = key(run)
+        return value is None, value or 0.0
+
+    return list(runs) if by == "newest" else sorted(runs, key=place)
+
+
+def table(runs: Sequence[Listed]) -> pd.DataFrame:
+    """One row per run. Empty columns are left out; tasks have columns where all runs have the same ones."""
+    tasks = {tuple(run.record.metrics_test) for run in runs if run.record.metrics_test}
+    common = next(iter(tasks)) if len(tasks) == 1 and len(next(iter(tasks))) <= MOST_TASKS else None
+    frame = pd.DataFrame([{**_row(run), **_scores(run.record, common)} for run in runs])
+    idle = {"tags": any(run.labels.tags for run in runs), "note": any(run.labels.note for run in runs),
+            "progress": any(run.record.open for run in runs), "state": True}  # fmt: skip
+    return frame[[name for name in _order(list(frame.columns)) if idle.get(name, True)]]
+
+
+def _order(names: list[str]) -> list[str]:
+    """What is read first stands first."""
+    first = ["model", "data", "options", "seed", "tags", "validation"]
+    last = ["mean AUC", "best epoch", "parameters", "time", "state", "progress", "note", "started", "run"]
+    return [*first, *(name for name in names if name not in (*first, *last)), *last]
+
+
+def _row(run: Listed) -> dict[str, Any]:
+    record = run.record
+    return {
+        "model": title("trunk", record.trunk),
+        "data": analysis.data_title(record.spec),
+        "options": options_text(record),
+        "seed": record.seed,
+        "tags": list(run.labels.tags),
+        "validation": list(run.curve),
+        "mean AUC": run.mean_auc,
+        "best epoch": record.best_epoch,
+        "parameters": record.parameters,
+        "time": wording.seconds(record.train_seconds) if record.train_seconds else "",
+        "state": run.state,
+        "progress": record.fraction if record.open else None,
+        "note": run.labels.note,
+        "started": datetime.fromtimestamp(record.created_at, tz=UTC).strftime("%Y-%m-%d %H:%M"),
+        "run": record.id,
+    }
+
+
+def _scores(record: RunRecord, common: Sequence[str] | None) -> dict[str, Any]:
+    """Test scores: a number per task where all runs have the same ones, else the first two with their names."""
+    metrics = record.metrics_test or {}
+    if common is not None:
+        return {f"test {task}": metrics.get(task, {}).get(_judged(metrics.get(task, {}))) for task in common}
+    cells = [
+        f"{task} {wording.auc(values['auc']) if 'auc' in values else wording.score(values)}"
+        for task, values in metrics.items()
+    ]
+    return dict(zip(("test 1", "test 2"), [*cells, "", ""], strict=False))
+
+
+def _judged(metrics: Mapping[str, float | None]) -> str:
+    return analysis.metric_name(metrics)
+
+
+def options_text(record: RunRecord) -> str:
+    """The options of trunk, head and balancer that tell one run from another at a glance."""
+    trunk = record.spec["model"]["trunk"]["options"]
+    parts = [f"{name.replace('_', ' ')} {analysis.short(value)}" for name, value in trunk.items()]
+    head, balancer = record.spec["model"]["head"]["name"], record.spec["balancer"]
+    if head != "independent":
+        parts.append(title("head", head))
+    if balancer["name"] != "static":
+        parts.append(title("balancer", balancer["name"]))
+    weights = balancer["options"].get("weights")
+    if weights and len(set(weights)) > 1:
+        parts.append(f"weights {analysis.short(weights)}")
+    return ", ".join(parts)
+
+
+def next_seed(record: RunRecord, records: Iterable[RunRecord]) -> RunSpec:
+    """The same spec with the seed after the highest that it was run with."""
+    own = analysis.keys(record)
+    seeds = [
+        other.seed for other in records if _maybe_alike(record, other) and analysis.keys(other).variant == own.variant
+    ]
+    return RunSpec.parse({**record.spec, "seed": max([record.seed, *seeds]) + 1})
+
+
+def _maybe_alike(a: RunRecord, b: RunRecord) -> bool:
+    """A look that costs nothing before the one that compares all."""
+    return a.spec["model"] == b.spec["model"] and a.dataset == b.dataset
