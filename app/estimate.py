@@ -35,14 +35,16 @@ def estimate(spec: RunSpec, parameters: int | None, records: Iterable[RunRecord]
         parameters: its trainable parameters.
         records: runs of this machine; examples that came with the repository say nothing about it.
     """
+    records = list(records)
     known = [record for record in records if _alike(spec, record) and _seconds_per_epoch(record) is not None]
     if not known:
         return None
 
-    def distance(record: RunRecord) -> tuple[bool, bool, bool, float]:
+    def distance(record: RunRecord) -> tuple[bool, bool, bool, bool, float]:
         training, value = record.spec["training"], spec.to_json()
         size = _ratio(parameters, record.parameters) or 1e9
         return (
+            _in_company(record, records),
             record.spec["balancer"]["name"] != spec.balancer.name,
             training["batch_size"] != spec.training.batch_size,
             record.spec["data"] != value["data"],
@@ -57,6 +59,19 @@ def estimate(spec: RunSpec, parameters: int | None, records: Iterable[RunRecord]
 def _alike(spec: RunSpec, record: RunRecord) -> bool:
     same = record.trunk == spec.model.trunk.name and record.dataset == spec.data.name
     return same and record.spec["training"]["device"] == spec.training.device
+
+
+def _in_company(record: RunRecord, records: Iterable[RunRecord]) -> bool:
+    """Did it train together with others, so that its wall time is that of all of them?"""
+    if record.started_at is None or record.finished_at is None:
+        return False
+    return any(
+        other.id != record.id
+        and other.started_at is not None
+        and other.finished_at is not None
+        and max(other.started_at, record.started_at) < min(other.finished_at, record.finished_at)
+        for other in records
+    )
 
 
 def _seconds_per_epoch(record: RunRecord) -> float | None:

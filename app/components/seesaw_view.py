@@ -70,7 +70,7 @@ def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
     st.markdown("**Every pair of tasks**" if len(pairs) > len(tasks) - 1 else f"**{task_x} and every other task**")
     told = f"Gains of {len(pictures)} pairs of tasks, each with the single-task cross and the intervals of the means"
     live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
-    st.caption("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Red: both lose.")
+    st.caption("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose.")
 
 
 def is_open(budget: Budget, records: list[RunRecord]) -> bool:

@@ -65,6 +65,14 @@ def figure(page: Page, key: str) -> dict[str, Any]:
     return answer
 
 
+def named_in(page: Page, key: str) -> list[str]:
+    """Every text of the Vega chart with this key."""
+    chart = widget(page, key).locator("svg.marks")
+    chart.wait_for()
+    texts: list[str] = chart.evaluate("el => [...el.querySelectorAll('text')].map(node => node.textContent)")
+    return texts
+
+
 def drawing(page: Page) -> str:
     """What the chart of AUC curves shows at this moment."""
     chart = page.locator(VEGA).last
@@ -101,7 +109,7 @@ def test_the_first_screen_shows_pictures_before_anything_is_trained(server: Serv
     page = new_tab()
     page.locator(f'{VEGA}[aria-label^="Architecture"]').first.locator("svg, canvas").wait_for()
     page.locator(f'{VEGA}[aria-label*="AUC"]').first.locator("svg, canvas").wait_for()
-    assert {"MMoE", "PLE", "CGC", "OMoE", "Shared bottom"} <= set(figure(page, "small.plot")["texts"])
+    assert {"MMoE", "PLE", "CGC", "OMoE", "Shared bottom"} <= set(named_in(page, "small.plot"))
     without_exception(page)
     assert server.store.runs() == []
 
@@ -154,7 +162,7 @@ def test_train_mmoe_and_ple_compare_them_and_place_both_on_the_seesaw(server: Se
     assert (baseline.seed, baseline.epochs) == (SEED, 60)
     assert server.wait_until(baseline.id, lambda run: not run.open).state == "finished"
     expect(button).to_have_count(0)
-    wait_for(lambda: {"MMoE", "PLE"} <= set(figure(page, "seesaw.plot")["texts"]), what="both points on the plot")
+    wait_for(lambda: {"MMoE", "PLE"} <= set(named_in(page, "seesaw.plot")), what="both points on the plot")
     without_exception(page)
 
 
@@ -243,8 +251,8 @@ def test_a_killed_worker_is_replaced_while_people_watch(server: Server, new_tab:
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_opens_as_a_deep_link_in_both_themes(server: Server, new_tab: NewTab, path: str, dark: bool) -> None:
     page = new_tab(path, dark=dark)
-    drawn = {"/runs": '[data-testid="stDataFrame"] canvas', "/compare": f"{VEGA} svg, {VEGA} canvas"}
-    chart = drawn.get(path, f"{PLOTLY} .main-svg")
+    drawn = {"/runs": '[data-testid="stDataFrame"] canvas'}
+    chart = drawn.get(path, f"{VEGA} svg.marks, {VEGA} canvas")
     page.locator(chart).first.wait_for()
     without_exception(page)
     background = page.locator('[data-testid="stApp"]').evaluate("el => getComputedStyle(el).backgroundColor")

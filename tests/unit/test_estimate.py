@@ -43,6 +43,14 @@ def test_wall_time_scales_with_epochs_and_rows() -> None:
     assert seconds(spec(rows=3000), record(spec())) == pytest.approx(60)
 
 
+def test_a_run_that_trained_alone_says_more_than_one_of_a_population() -> None:
+    """The wall time of a member is that of all of them."""
+    alone = record(spec(), id="alone", started_at=50.0, finished_at=60.0)
+    together = [record(spec(), id=f"member {i}") for i in range(3)]
+    assert seconds(spec(), *together, alone) == pytest.approx(10)
+    assert seconds(spec(), *together) == pytest.approx(20)  # better than nothing
+
+
 def test_a_resumed_run_counts_the_epochs_of_its_last_attempt() -> None:
     assert seconds(spec(), record(spec(), resumed_from=8)) == pytest.approx(100)
 
