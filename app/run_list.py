@@ -23,6 +23,8 @@ STATES = {
     "failed": "failed",
 }  # fmt: skip
 EXAMPLE = "example"
+#: Parts that go without saying.
+USUAL = {"head": "independent", "balancer": "static", "encoder": "embedding"}
 #: With more tasks than this, a row names the first few only.
 MOST_TASKS = 4
 
@@ -181,17 +183,14 @@ def _judged(metrics: Mapping[str, float | None]) -> str:
 
 
 def options_text(record: RunRecord) -> str:
-    """The options of trunk, head and balancer that tell one run from another at a glance."""
-    trunk = record.spec["model"]["trunk"]["options"]
-    parts = [f"{name.replace('_', ' ')} {analysis.short(value)}" for name, value in trunk.items()]
-    head, balancer = record.spec["model"]["head"]["name"], record.spec["balancer"]
-    if head != "independent":
-        parts.append(title("head", head))
-    if balancer["name"] != "static":
-        parts.append(title("balancer", balancer["name"]))
+    """What tells one run from another at a glance: parts that are not the usual ones, then the trunk's options."""
+    model, balancer = record.spec["model"], record.spec["balancer"]
+    named = (("head", model["head"]), ("balancer", balancer), ("encoder", model["encoder"]))
+    parts = [title(kind, part["name"]) for kind, part in named if part["name"] != USUAL[kind]]
     weights = balancer["options"].get("weights")
     if weights and len(set(weights)) > 1:
         parts.append(f"weights {analysis.short(weights)}")
+    parts += [f"{name.replace('_', ' ')} {analysis.short(value)}" for name, value in model["trunk"]["options"].items()]
     return ", ".join(parts)
 
 

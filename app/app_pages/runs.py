@@ -12,10 +12,10 @@ services.library()
 queue_line()
 with st.container(horizontal=True, vertical_alignment="center"):
     with_examples = st.toggle("Show bundled examples", value=True, key="examples", bind="query-params")
+    deleted_line()  # in a line that is there anyway, so that nothing below it jumps
     st.space("stretch")
     import_runs()
     deleted_runs()
-deleted_line()
 runs = all_runs(with_examples)
 if not runs:
     st.info("Nothing has been trained here yet. Open the playground and press Train.", title="No runs yet")

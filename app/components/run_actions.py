@@ -130,9 +130,8 @@ def deleted_line() -> None:
     binned = {record.id for record in services.archive().binned()}
     ids = [run_id for run_id in st.session_state.get(DELETED, ()) if run_id in binned]
     if ids:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{_count(len(ids))} deleted.", width="content")
-            st.button("Undo", key="runs.undo", icon=":material/undo:", type="tertiary", on_click=_restore, args=(ids,))
+        st.caption(f"{_count(len(ids))} deleted.", width="content")
+        st.button("Undo", key="runs.undo", icon=":material/undo:", type="tertiary", on_click=_restore, args=(ids,))
 
 
 def _count(runs: int) -> str:

@@ -96,7 +96,9 @@ def _run(entry: Entry, spec: RunSpec) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Train" if known is None else ("Open its run" if known.state == "finished" else "Watch it train")
         if st.button(label, key="zoo.train", type="primary", icon=":material/play_arrow:"):
-            run, _ = services.library().store.submit(spec)
+            run, new = services.library().store.submit(spec)
+            if new:  # a spec does not know its system's name, and the list of runs would show its trunk alone
+                services.archive().tag([run.id], add=[entry.title])
             services.executor().ensure_worker()
             _to_playground(spec, run=run.id)
         if st.button("Open in the playground", key="zoo.open", icon=":material/tune:"):

@@ -10,6 +10,7 @@ from app import run_list
 from app.jobs.archive import Labels
 from app.library import examples
 from app.run_list import Filter, Listed
+from app.setup_values import recipe_spec
 from mtl_core.comparison import variant_key
 from mtl_core.spec import RunSpec
 
@@ -88,3 +89,12 @@ def test_tasks_have_columns_of_numbers_where_all_runs_agree_on_them() -> None:
     assert alike["test A"].dtype == "float64"
     mixed = run_list.table([example("conflict-ple-0"), example("adult-ple-0")])
     assert mixed["test 1"].str.startswith(("A 0.", "income 0.")).all()
+
+
+def test_a_row_begins_with_the_parts_that_are_not_the_usual_ones() -> None:
+    plain = examples()["example-conflict-mmoe-0"].record
+    assert run_list.options_text(plain).startswith("experts 3, expert layers 8")
+    spec = RunSpec.parse({**recipe_spec("esm2").to_json(), "balancer": {"name": "pcgrad"}})
+    assert run_list.options_text(replace(plain, spec=spec.to_json())).startswith("ESM2, PCGrad, shared experts 0")
+    weighted = {**plain.spec, "balancer": {"name": "static", "options": {"weights": [20, 1]}}}
+    assert run_list.options_text(replace(plain, spec=weighted)).startswith("weights 20-1, experts 3")
