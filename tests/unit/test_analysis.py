@@ -311,8 +311,9 @@ def test_the_yardstick_is_a_second_line() -> None:
 
 
 def test_the_wiring_is_known_before_a_worker_has_spoken() -> None:
-    for trunk in registry.names("trunk"):
-        example = examples()[f"example-adult-{trunk}-0"]
+    some = [example for example in examples().values() if example.record.seed == 0]
+    assert len(some) >= 12
+    for example in some:
         assert analysis.wiring(example.record, History()) == analysis.wiring(example.record, example.history)
 
 

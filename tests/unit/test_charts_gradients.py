@@ -255,8 +255,8 @@ def test_how_many_tasks_stand_to_each_other() -> None:
     negative = [[0.0, 0.9, 0.4], [0.9, 0.0, 0.1], [0.4, 0.1, 0.0]]
     one = epoch(4, weights=(1, 1, 1), norms=(1, 1, 1), effective=(0.2, 0.3, 0.5), cosine=cosine, negative=negative)
     assert gradients.conflict_sentence(told(one), ABC) == (
-        "In epoch 4 1 of 3 pairs pulled apart in most batches; worst were A and B (mean cosine \u22120.25, apart in 90% "
-        "of 4 batches), the most alike B and C (+0.50)."
+        "In epoch 4 1 of 3 pairs pulled apart in most batches; worst were A and B (mean cosine \u22120.25, "
+        "apart in 90% of 4 batches), the most alike B and C (+0.50)."
     )
     assert "C made up most of the step (50%), A least (20%)" in gradients.weights_sentence(told(one), ABC)
 
