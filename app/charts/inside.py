@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts.architecture import wrapped
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, expert_colour
@@ -18,6 +20,8 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 Bounds = tuple[float, float]
 #: Height of a row of a matrix, of the names above it, and of a gate's band of violins, in pixels.
 ROW, HEAD, BAND = 36, 34, 140
+#: Of a further line of a name.
+LINE = 14
 #: Of a band's height: the space between two.
 GAP = 0.22
 #: Half the width of the widest violin, in columns.
@@ -83,12 +87,22 @@ def _matrix_template(
             minExtent=extent, labelColor={"condition": colours, "value": QUIET},
         ),
     )  # fmt: skip
+    # Cut for the eye alone: shortened names need not differ.
+    names = {column: wrapped(column).split("\n") for column in columns}
     x = alt.X(
         "column:N",
         sort=list(columns),
         scale=alt.Scale(domain=list(columns)),
         axis=alt.Axis(
-            title=None, orient="top", ticks=False, domain=False, labelAngle=0, labelFontSize=12, labelLimit=90
+            title=None,
+            orient="top",
+            ticks=False,
+            domain=False,
+            labelAngle=0,
+            labelFontSize=12,
+            labelLimit=90,
+            labelExpr=f"({json.dumps(names)})[datum.label]",
+            labelLineHeight=LINE,
         ),
     )
     tooltip = [
@@ -115,7 +129,11 @@ def _matrix_template(
         .mark_text(fontSize=10)
         .encode(x, y, text="text:N", color=alt.Color("ink:N", scale=None))
     )
-    return template(alt.layer(filled, empty, texts, holes).properties(height=ROW * len(rows) + HEAD))
+    return template(
+        alt.layer(filled, empty, texts, holes).properties(
+            height=ROW * len(rows) + HEAD + LINE * (max(map(len, names.values())) - 1)
+        )
+    )
 
 
 def gate_matrix(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, scale: Bounds) -> Drawing:
@@ -175,22 +193,24 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
             beside = max(0.26, *(HALF * c / peak for c in counts[max(bin_of_mean - 2, 0) : bin_of_mean + 3]), 0.0)
             texts.append({"x": place + beside + 0.03, "y": y, "text": text, "colour": colour, "role": "mean"})
     for place, e in enumerate(order):
-        texts.append({"x": place, "y": -0.14, "text": chosen.experts[e].name, "colour": QUIET, "role": "expert"})
+        name = wrapped(chosen.experts[e].name)
+        texts.append({"x": place, "y": -0.07, "text": name, "colour": QUIET, "role": "expert"})
     data = {
         "shapes": pd.DataFrame(shapes, columns=["x0", "x1", "y", "shape", "colour", "about"]),
         "marks": pd.DataFrame(marks, columns=["x0", "x1", "y", "colour", "role", "about"]),
         "texts": pd.DataFrame(texts, columns=["x", "y", "text", "colour", "role"]),
     }
     longest = max(len(gate.name) for gate in chosen.gates)
-    return Drawing(_spread_template(count, len(order), min(longest, 14)), data)
+    lines = 1 + max(wrapped(chosen.experts[e].name).count("\n") for e in order)
+    return Drawing(_spread_template(count, len(order), min(longest, 14), lines), data)
 
 
 @lru_cache(maxsize=64)
-def _spread_template(gates: int, experts: int, letters: int) -> dict[str, Any]:
+def _spread_template(gates: int, experts: int, letters: int, lines: int) -> dict[str, Any]:
     # A letter takes about an eightieth of the width, however many columns there are.
     room = 0.7 + (experts + 1) * letters / 70
     x_scale = alt.Scale(domain=[-room, experts - 0.1], nice=False)
-    y_scale = alt.Scale(domain=[-0.24, gates * (1 + GAP) - GAP + 0.06], nice=False)
+    y_scale = alt.Scale(domain=[-0.07 - (LINE * lines + 4) / BAND, gates * (1 + GAP) - GAP + 0.06], nice=False)
     y = alt.Y("y:Q", scale=y_scale, axis=None)
     colour = alt.Color("colour:N", scale=None)
     violins = (
@@ -206,35 +226,42 @@ def _spread_template(gates: int, experts: int, letters: int) -> dict[str, Any]:
         )
     )
 
-    def lines(role: str, width: float, opacity: float) -> alt.Chart:
-        rules: alt.Chart = (
+    def rules(role: str, width: float, opacity: float) -> alt.Chart:
+        found: alt.Chart = (
             alt.Chart(alt.NamedData("marks"))
             .transform_filter(alt.datum.role == role)
             .mark_rule(strokeWidth=width, opacity=opacity)
             .encode(x=alt.X("x0:Q", scale=x_scale, axis=None), x2="x1:Q", y=y, color=colour)
         )
-        return rules
+        return found
 
     def words(role: str, size: int, align: str, weight: str = "normal") -> alt.Chart:
-        texts: alt.Chart = (
+        found: alt.Chart = (
             alt.Chart(alt.NamedData("texts"))
             .transform_filter(alt.datum.role == role)
-            .mark_text(fontSize=size, align=align, fontWeight=weight, baseline="middle")  # type: ignore[arg-type]
+            .mark_text(
+                fontSize=size,
+                align=align,  # type: ignore[arg-type]
+                fontWeight=weight,  # type: ignore[arg-type]
+                baseline="top" if role == "expert" else "middle",
+                lineBreak="\n",
+                lineHeight=LINE,
+            )
             .encode(x=alt.X("x:Q", scale=x_scale, axis=None), y=y, text="text:N", color=colour)
         )
-        return texts
+        return found
 
     layers = alt.layer(
-        lines("grid", 1, 0.3),
+        rules("grid", 1, 0.3),
         violins,
-        lines("mean", 3, 1),
+        rules("mean", 3, 1),
         words("mean", 12, "left", "bold"),
         words("empty", 10, "center"),
         words("gate", 13, "right", "bold"),
         words("tick", 10, "left"),
         words("expert", 12, "center"),
     )
-    return template(layers.properties(height=BAND * gates + 30))
+    return template(layers.properties(height=BAND * gates + 16 + LINE * lines))
 
 
 def off_bars(

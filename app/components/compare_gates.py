@@ -88,17 +88,19 @@ def curves(runs: Sequence[Compared], epoch: str) -> None:
                 with column:
                     st.markdown(f"**{name}**")
                     drawing = run_curves(own, [run.name for run in runs], place, longest, metric, at)
-                    live_chart(drawing, f"Validation {metric} of {name} by epoch. {_last(own, runs, metric)}")
-                    st.caption(_last(own, runs, metric))
+                    ends = _last(own, metric)
+                    live_chart(drawing, f"Validation {metric} of {name} by epoch. {ends}")
+                    st.caption(ends)
         legend = [f"{r.name}: {WORDS[r.number - 1]}, {MARKS[r.number - 1]}" for r in runs]
         st.caption(" · ".join(legend) + (" · Upright line: the epoch above." if at else ""))
 
 
-def _last(rows: pd.DataFrame, runs: Sequence[Compared], metric: str) -> str:
+def _last(rows: pd.DataFrame, metric: str) -> str:
     """Where the lines end, best first."""
-    last = rows.dropna(subset=["value"]).sort_values("epoch").groupby("run").tail(1)
-    ends = last.sort_values("value", ascending=metric == "MSE")
-    parts = [f"{run} {value:.4f}" for run, value in zip(ends["run"], ends["value"], strict=True)]
+    known = rows.dropna(subset=["value"]).sort_values("epoch")
+    last = dict(zip(known["run"], known["value"], strict=True))  # the last epoch of each run stays
+    ends = sorted(last.items(), key=lambda end: end[1], reverse=metric != "MSE")
+    parts = [f"{run} {value:.4f}" for run, value in ends]
     return f"After the last epoch {wording.join(parts)}." if parts else "No epoch has a score."
 
 

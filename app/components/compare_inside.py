@@ -146,7 +146,7 @@ def _experts_card(run: Compared, content: dict[str, Any], level: int) -> None:
         names = [found["experts"][e] for e in order]
         values = [[found["similarity"][a][b] if a != b else None for b in order] for a in order]
         rows = [(found["experts"][e], expert_colour(found["owners"][e])) for e in order]
-        extent = 8 * max(len("zeros"), *map(len, names))
+        extent = 9 * max(len("zeros"), *map(len, names))
         sentence = similarity_sentence(found)
         if len(order) > 1:
             drawing = matrix(rows, names, values, (0.0, 1.0), what="linear CKA", missing="", extent=extent)

@@ -11,8 +11,8 @@ from app import services, wording
 from app.comparing import Compared, differing, sentences, table
 from app.components.url_choice import url_choice
 
-#: Runs side by side; more begin another row.
-ABREAST = 3
+#: Runs side by side; more begin another row. Long names of tasks need wider pictures.
+ABREAST, ABREAST_LONG, LONG = 3, 2, 6
 
 
 def say(runs: Sequence[Compared]) -> None:
@@ -67,7 +67,8 @@ def card(run: Compared, title: str | None = None) -> Iterator[None]:
 
 def abreast(runs: Sequence[Compared]) -> Iterator[Compared]:
     """Run after run, each within a column of its own; narrow screens put them below each other."""
-    width = len(runs) if len(runs) <= ABREAST else (2 if len(runs) == 4 else ABREAST)
+    most = ABREAST_LONG if max(len(task) for run in runs for task in run.tasks) > LONG else ABREAST
+    width = len(runs) if len(runs) <= most else (2 if len(runs) == 4 else most)
     for start in range(0, len(runs), width):
         for column, run in zip(st.columns(width), runs[start : start + width], strict=False):
             with column:
