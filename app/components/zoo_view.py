@@ -150,7 +150,7 @@ def _formula(entry: Entry) -> None:
         st.latex(entry.card.formula)
     with st.expander("More", icon=":material/notes:") if entry.card is not None else st.container():
         for paragraph in entry.details or (entry.summary,):
-            st.text(paragraph)
+            st.text(paragraph.replace("`", ""))
         rows = zoo.shown_options(zoo.sizes(entry.kind, entry.name))
         if rows:
             st.table(_sizes(rows), border="horizontal", hide_index=True, alt=f"Options of {entry.title}")
@@ -174,7 +174,8 @@ def _paper(entry: Entry) -> None:
     if card is not None and card.paper:
         name = f"[{card.paper}]({entry.link})" if entry.link else card.paper
         where = ", ".join(str(part) for part in (card.venue, card.year) if part)
-        st.caption(f":material/article: {name}. {card.authors}{'. ' if card.authors else ''}{where}.")
+        told = [part.removesuffix(".") for part in (name, card.authors, where) if part]
+        st.caption(f":material/article: {'. '.join(told)}.")
     elif entry.link:
         st.caption(f":material/article: [The paper]({entry.link})")
 
