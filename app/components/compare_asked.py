@@ -11,7 +11,7 @@ import streamlit as st
 
 from app import analysis, services, wording
 from app.comparing import Compared
-from app.jobs.questions import WEIGHTS, Answer, Kind, Problem, Question, Questions, Waiting
+from app.jobs.questions import MOST_WAITING, WEIGHTS, Answer, Kind, Problem, Question, Questions, Waiting
 from app.jobs.records import RunRecord
 from app.library import is_example
 
@@ -113,6 +113,8 @@ def _say(standings: Sequence[Standing], key: str) -> None:
     waiting = [s for s in standings if isinstance(s.look, Waiting)]
     if waiting:
         _say_waiting(waiting)
+    if any(s.question is not None and s.look is None for s in standings):
+        st.caption(f"{MOST_WAITING} questions wait for the worker already: come back in a moment.")
     for s in standings:
         if isinstance(s.look, Problem):
             with st.container(horizontal=True, vertical_alignment="center"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Container
 from contextlib import suppress
@@ -84,11 +85,12 @@ class Questions:
         self._runs = home / "runs"
         #: Answers read, by file and time of writing: pages ask for the same one on every rerun.
         self._read: dict[Path, tuple[int, Answer | Problem]] = {}
+        self._lock = threading.Lock()
 
     # What pages do
 
     def ask(self, question: Question) -> None:
-        """Put a question, unless it is answered or waits already."""
+        """Put a question, unless it is answered or waits already, or too many wait."""
         if not _RUN_ID.fullmatch(question.run_id) or self.look(question) is not None:
             return
         if len(self._open()) >= MOST_WAITING:
@@ -186,9 +188,10 @@ class Questions:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         found = Problem(str(stored["problem"])) if "problem" in stored else Answer(stored["answer"])
-        self._read[path] = (written, found)
-        while len(self._read) > 64:  # a page shows a handful
-            self._read.pop(next(iter(self._read)), None)
+        with self._lock:
+            self._read[path] = (written, found)
+            while len(self._read) > 64:  # a page shows a handful
+                self._read.pop(next(iter(self._read)))
         return found
 
     def _keep(self, question: Question, stored: dict[str, Any]) -> None:

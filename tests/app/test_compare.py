@@ -460,3 +460,14 @@ def test_sentences_follow_the_intervals(store: RunStore) -> None:
     turned = comparing.paired(ple, shared, records)
     assert [d.interval.mean for d in turned] == pytest.approx([-d.interval.mean for d in found])
     assert comparing.paired(ple, ple, records) == []
+
+
+def test_too_many_questions_are_put_off_and_the_page_says_so(
+    store: RunStore, pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.questions.MOST_WAITING", 1)
+    at = healthy(visit("compare", look="whatif", runs=pair))
+    assert "wait for the worker already" in texts(at)
+    at = answered(at, store)  # the first run's question; now there is room for the second's
+    at = answered(at, store)
+    assert len([c for c in at.get("vega_lite_chart") if "Change" in c.proto.alt]) == 2

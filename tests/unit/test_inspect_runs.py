@@ -196,3 +196,20 @@ def test_a_run_without_weights_or_with_anothers_is_not_looked_into(tmp_path: Pat
     checkpoints.save_weights(tmp_path, {"nothing": torch.zeros(1)})
     with pytest.raises(CannotLook, match="do not fit"):
         open_run(spec, tmp_path)
+
+
+def test_a_look_between_two_steps_changes_nothing_of_the_training(tmp_path: Path) -> None:
+    spec = small("mmoe")
+    trained(spec, tmp_path / "before")
+
+    def weights(folder: str, *, looked_at: bool) -> dict[str, torch.Tensor]:
+        other = spec.model_copy(update={"seed": 1})
+        for _ in train([other], folders=[tmp_path / folder], step_seconds=0):
+            if looked_at:
+                inside = open_run(spec, tmp_path / "before")
+                inside.switch_off()
+                inside.segments("x0")
+        return checkpoints.load_weights(tmp_path / folder)
+
+    plain, watched = weights("plain", looked_at=False), weights("watched", looked_at=True)
+    assert all(torch.equal(plain[name], watched[name]) for name in plain)
