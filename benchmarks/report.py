@@ -11,8 +11,9 @@ TITLES = ("Throughput", "A sweep as a population", "Balancers", "From click to c
 HEAD = """# Benchmarks
 
 Each section is written by the command that it names; figures are never typed in. Contestants take turns in rounds, and
-every ratio is one of two times of the same round: the median over rounds, with the smallest and the largest. There was
-no GPU to measure on. None of this is part of the tests: times belong to a machine, not to the code.
+every ratio is one of two times of the same round: the median over rounds, with the smallest and the largest. Where the
+load says that other programs ran beside them, ratios by processor time are the steadier ones. There was no GPU to
+measure on. None of this is part of the tests: times belong to a machine, not to the code.
 """
 
 

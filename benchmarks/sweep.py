@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 
 import torch
 
@@ -28,13 +29,23 @@ TRUNKS = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
 STAND_INS = {"single_task": "shared_bottom", "omoe": "mmoe"}
 
 
-def seconds_of(specs: list[RunSpec]) -> float:
+#: Seconds on the wall, and of this process on all cores.
+Seconds = tuple[float, float]
+
+
+def seconds_of(specs: list[RunSpec]) -> Seconds:
     """Of the whole call."""
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     for event in train(specs):
         if event.event == "failed":
             raise SystemExit(event.message)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - processor
+
+
+def times(factor: int, seconds: Iterable[Seconds]) -> Seconds:
+    """So many times the sum."""
+    wall, processor = zip(*seconds, strict=True)
+    return factor * sum(wall), factor * sum(processor)
 
 
 def recipe(spec: RunSpec) -> peers.Recipe:
@@ -73,33 +84,38 @@ def main() -> int:
         return RunSpec.parse(value)
 
     runs = len(TRUNKS) * chosen.seeds
-    together: list[float] = []
-    others: dict[str, list[float]] = {}
+    together: list[Seconds] = []
+    others: dict[str, list[Seconds]] = {}
     seconds_of([spec("mmoe", 0)])  # the first run of a process loads what all need
     for number in range(chosen.rounds):
         together.append(seconds_of([spec(trunk, seed) for trunk in TRUNKS for seed in range(chosen.seeds)]))
-        alone = sum(seconds_of([spec(trunk, number)]) for trunk in TRUNKS)
-        others.setdefault("one by one", []).append(chosen.seeds * alone)
+        alone = times(chosen.seeds, (seconds_of([spec(trunk, number)]) for trunk in TRUNKS))
+        others.setdefault("one by one", []).append(alone)
         for name, contestant in peers.contestants().items():
             took = {}
             for trunk in dict.fromkeys(STAND_INS.get(trunk, trunk) for trunk in TRUNKS):
                 one = spec(trunk, number)
-                took[trunk] = contestant(recipe(one), load(one.data, number), number).seconds
-            total = chosen.seeds * sum(took[STAND_INS.get(trunk, trunk)] for trunk in TRUNKS)
+                trained = contestant(recipe(one), load(one.data, number), number)
+                took[trunk] = (trained.seconds, trained.processor)
+            total = times(chosen.seeds, (took[STAND_INS.get(trunk, trunk)] for trunk in TRUNKS))
             others.setdefault(name, []).append(total)
         print(".", end="", file=sys.stderr, flush=True)
 
-    rows = [["population", spread(together, 1), ""]]
+    rows = [["population", spread([wall for wall, _ in together], 1), "", ""]]
     for name, seconds in others.items():
-        ratios = [theirs / ours for ours, theirs in zip(together, seconds, strict=True)]
-        rows.append([name, spread(seconds, 1), spread(ratios, 1)])
+        ratios = [[theirs[i] / ours[i] for ours, theirs in zip(together, seconds, strict=True)] for i in (0, 1)]
+        rows.append([name, spread([wall for wall, _ in seconds], 1), *(spread(ratio, 1) for ratio in ratios)])
     listed = [seconds for name, seconds in others.items() if name != "one by one"]
     best = ""
     if listed:
-        fastest = [min(of_round) / ours for ours, *of_round in zip(together, *listed, strict=True)]
-        best = f"\n\nOver the fastest peer of each round: {spread(fastest, 1)} times."
+        rounds = list(zip(together, *listed, strict=True))
+        fastest = [[min(theirs[i] for theirs in peer) / ours[i] for ours, *peer in rounds] for i in (0, 1)]
+        best = (
+            f"\n\nOver the fastest peer of each round: {spread(fastest[0], 1)} times, by processor time "
+            f"{spread(fastest[1], 1)}."
+        )
     command = f"python -m benchmarks.sweep --rounds {chosen.rounds} --seeds {chosen.seeds} --epochs {chosen.epochs}"
-    head = ["", f"seconds for {runs} runs", "population is faster by"]
+    head = ["", f"seconds for {runs} runs", "population is faster by", "by processor time"]
     about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
     body = f"`{command}`, on {machine.describe()}.\n\n{about}\n\n{report.table(head, rows)}{best}"
     print(body)
