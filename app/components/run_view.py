@@ -166,8 +166,8 @@ def conflict_card(record: RunRecord, history: History) -> None:
             live_chart(conflict_shares(rows, record.epochs), _alt(record, "Steps in conflict by epoch.", sentence))
         st.caption(sentence)
         st.caption(
-            "Averages over batches of the last epoch, not one batch: lengths are mean lengths, the angle is that of the "
-            "mean cosine, the step follows the mean shares (its own length is scaled)."
+            "Averages over batches of the last epoch, not one batch: lengths are mean lengths, the angle is that of "
+            "the mean cosine, the step follows the mean shares (its own length is scaled)."
             if len(tasks) == 2
             else "Averages over batches of the last epoch; a conflict is a batch with a cosine below 0."
         )  # fmt: skip

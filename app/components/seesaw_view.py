@@ -39,7 +39,7 @@ def small_seesaw(run_id: str) -> None:
             st.caption("No finished run of this data and budget yet.")
             return
         tasks = analysis.keys(budget.records[0]).spec.schema.task_names
-        # The plot is a square of fixed size: where there is no room beside it, the table goes below instead of under it.
+        # The plot is a square of fixed size: where there is no room beside it, the table goes below.
         with st.container(horizontal=True):
             with st.container(width=PLOT_WIDTH):
                 plot(budget, tasks[0], tasks[-1], key="small")
