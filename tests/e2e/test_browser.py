@@ -148,8 +148,8 @@ def test_train_mmoe_and_ple_compare_them_and_place_both_on_the_seesaw(server: Se
     page.get_by_role("button", name="Compare").last.click()
     page.wait_for_url("**/compare*")
     assert {runs["mmoe"], runs["ple"]} <= set(re.findall("[0-9a-f]{8}", page.url))
-    for name in ("1 MMoE", "2 PLE"):
-        spread = page.locator(f'{VEGA}[aria-label^="{name}. Spread of the gate weights"]')
+    for name in ("MMoE", "PLE"):
+        spread = page.locator(f'{VEGA}[aria-label*=" {name}. Spread of the gate weights"]')
         spread.locator("svg, canvas").first.wait_for()
     without_exception(page)
 

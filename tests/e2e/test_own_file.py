@@ -171,8 +171,8 @@ def test_from_an_uploaded_file_to_mmoe_against_ple(server: Server, new_tab: NewT
 
     # Side by side.
     page.goto(f"{server.url}/compare?runs={','.join(runs.values())}")
-    for name in ("1 MMoE", "2 PLE"):
-        spread = page.locator(f'{VEGA}[aria-label^="{name}. Spread of the gate weights"]')
+    for name in ("MMoE", "PLE"):
+        spread = page.locator(f'{VEGA}[aria-label*=" {name}. Spread of the gate weights"]')
         spread.locator("svg, canvas").first.wait_for()
     settle(page)
     for score in scores:
