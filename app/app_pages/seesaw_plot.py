@@ -42,7 +42,7 @@ left, right = st.columns([5, 4], gap="large")
 with left:
     st.fragment(live_plot, run_every=clock)(chosen, task_x, task_y, equal, ticking)
 with right:
-    st.fragment(live_verdicts, run_every=clock)(chosen, task_x, task_y, equal)
+    st.fragment(live_verdicts, run_every=clock)(chosen, task_x, task_y, equal, ticking)
     sweep_panel(budget, task_x, task_y, records)
 if len(tasks) > 2:
     st.fragment(live_pairs, run_every=clock)(chosen, task_x, equal)

@@ -57,9 +57,13 @@ def live_plot(budget_key: str, task_x: str, task_y: str, equal: bool, ticking: b
     plot(budget, task_x, task_y, key="seesaw", equal=equal)
 
 
-def live_verdicts(budget_key: str, task_x: str, task_y: str, equal: bool) -> None:
-    """The sentence, the table and what is missing, as a fragment."""
-    verdicts(_budget(services.library().records(), budget_key), task_x, task_y, key="seesaw", equal=equal)
+def live_verdicts(budget_key: str, task_x: str, task_y: str, equal: bool, ticking: bool) -> None:
+    """The sentence, the table and what is missing, as a fragment; its button begins runs, so it wants the clock too."""
+    records = services.library().records()
+    budget = _budget(records, budget_key)
+    if is_open(budget, records) is not ticking:
+        st.rerun()  # the page starts or drops the clock
+    verdicts(budget, task_x, task_y, key="seesaw", equal=equal)
 
 
 def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
