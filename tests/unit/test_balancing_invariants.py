@@ -50,8 +50,7 @@ def step(rows: Tensor, weights: Tensor) -> Tensor:
 JACOBIANS = [jacobian(tasks, columns, seed) for tasks in (3, 4) for columns in (2, 8) for seed in range(4)]
 FULL_RANK = [rows for rows in JACOBIANS if rows.shape[1] > rows.shape[0]]
 
-# Against TorchJD. Its CAGrad and Nash-MTL need cvxpy and a solver that cvxpy no longer ships; those two are held
-# against the conditions that define their solution, below.
+# Against TorchJD.
 
 
 @pytest.mark.parametrize("rows", JACOBIANS, ids=lambda rows: "x".join(map(str, rows.shape)))
@@ -112,6 +111,28 @@ def test_upgrad_like_torchjd(rows: Tensor) -> None:
         warnings.simplefilter("ignore")  # the solver's, about its input format
         theirs = peers.UPGrad(projector=QuadprogProjector(norm_eps=0, reg_eps=1e-9))(rows)
     torch.testing.assert_close(combine("upgrad", rows), theirs, rtol=1e-3, atol=1e-3 * rows.norm().item())
+
+
+@pytest.mark.parametrize("rows", JACOBIANS, ids=lambda rows: "x".join(map(str, rows.shape)))
+def test_cagrad_like_torchjd(rows: Tensor) -> None:
+    """Around the mean, not rescaled, in both."""
+    theirs = peers.CAGrad(c=0.4, norm_eps=0.0)(rows)
+    torch.testing.assert_close(combine("cagrad", rows, c=0.4), theirs, rtol=0, atol=1e-3 * rows.norm().item())
+
+
+def test_nash_like_torchjd() -> None:
+    """Wherever TorchJD's iteration has arrived at a length of sqrt(K), as its equation demands."""
+    agreed = 0
+    for rows in FULL_RANK:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the solver's, about its parameters
+            theirs = peers.NashMTL(n_tasks=len(rows), max_norm=0.0, optim_niter=100)(rows)
+        ours = combine("nash", rows)
+        assert ours.norm().item() == pytest.approx(math.sqrt(len(rows)))
+        if theirs.norm().item() == pytest.approx(math.sqrt(len(rows)), rel=1e-4):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+            agreed += 1
+    assert agreed >= len(FULL_RANK) - 2
 
 
 # What defines the solutions, for few tasks (all support sets are tried) and many (interior points).
