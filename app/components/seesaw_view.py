@@ -21,8 +21,6 @@ MOST_PAIRS = 10
 EQUAL_SIZE = 0.1
 
 _pictures: dict[Any, Seesaw] = {}
-#: Pixels of the plot with its axes, and of the table beside it.
-PLOT_WIDTH, TABLE_WIDTH = 660, 560
 
 
 def small_seesaw(run_id: str) -> None:
@@ -39,12 +37,9 @@ def small_seesaw(run_id: str) -> None:
             st.caption("No finished run of this data and budget yet.")
             return
         tasks = analysis.keys(budget.records[0]).spec.schema.task_names
-        # The plot is a square of fixed size: where there is no room beside it, the table goes below.
-        with st.container(horizontal=True):
-            with st.container(width=PLOT_WIDTH):
-                plot(budget, tasks[0], tasks[-1], key="small")
-            with st.container(width=TABLE_WIDTH):
-                verdicts(budget, tasks[0], tasks[-1], key="small")
+        # The plot is a square of fixed size, and beside the setup panel there is no room for a table next to it.
+        plot(budget, tasks[0], tasks[-1], key="small")
+        verdicts(budget, tasks[0], tasks[-1], key="small")
 
 
 def live_plot(budget_key: str, task_x: str, task_y: str, equal: bool, ticking: bool) -> None:
