@@ -10,6 +10,7 @@ ASSETS = Path(__file__).parent / "assets"
 # Pictures of our own: a named icon would be fetched from the network, and the dashboard works offline.
 st.set_page_config(page_title="Seesaw: multi-task learning, seen", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
+st.html(ASSETS / "page.css")
 services.executor().start_supervisor()
 
 st.navigation(
