@@ -18,6 +18,17 @@ from mtl_core.spec import ModelSpec, PartSpec, RunSpec, TrainingSpec
 #: What a part's options begin with in a link; those of the training stand alone.
 PREFIXES = {"dataset": "d.", "encoder": "e.", "trunk": "t.", "head": "h.", "balancer": "b."}
 DEFAULT_DATA, DEFAULT_TRUNK = "conflict", "mmoe"
+#: The presets on top of the page: label -> what the link says. Defaults are left out.
+PRESETS: dict[str, dict[str, str]] = {
+    "Shared bottom on conflicting tasks": {"trunk": "shared_bottom"},
+    "MMoE": {},
+    "PLE": {"trunk": "ple"},
+    "PCGrad against conflict": {"trunk": "shared_bottom", "balancer": "pcgrad"},
+    "MMoE on census data": {"data": "adult"},
+    "PLE on census data": {"data": "adult", "trunk": "ple"},
+    "ESMM on a funnel": {"data": "funnel", "trunk": "shared_bottom", "head": "esmm"},
+    "Your own file": {"data": "table"},
+}
 
 
 def preset_of(dataset: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ No Streamlit, no torch.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from app import wording
+from app.core_texts import paragraphs
 from app.families import FAMILIES, family
 from app.setup_values import preset_of, recipe_spec
 from mtl_core import registry
@@ -79,9 +79,9 @@ def entries(kind: str) -> tuple[Entry, ...]:
 
 def _entry(kind: str, name: str) -> Entry:
     part = registry.get(kind, name)
-    paragraphs = [" ".join(text.split()) for text in (inspect.getdoc(part) or "").split("\n\n")]
+    summary, *details = paragraphs(part.__doc__ or "")
     card = cast(Card | None, getattr(part, "card", None))
-    return Entry(kind, name, registry.title(kind, name), family(kind, name), paragraphs[0], tuple(paragraphs[1:]), card)
+    return Entry(kind, name, registry.title(kind, name), family(kind, name), summary, tuple(details), card)
 
 
 def families(kind: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components.url_values import UrlValues
+from app.core_texts import label, paragraphs, words
 
 #: A range up to this wide is a slider, a wider one a number to type.
 SLIDER_STEPS = 64
@@ -85,12 +86,7 @@ def has_advanced(schema: Mapping[str, Any]) -> bool:
 
 def in_short(schema: Mapping[str, Any]) -> str:
     """The first paragraph of a part's description: what a learner reads beside its controls."""
-    return str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")
-
-
-def label(name: str) -> str:
-    """expert_layers -> Expert layers; a letter of a formula stays as the formula has it."""
-    return name if len(name) == 1 else name.replace("_", " ").capitalize()
+    return paragraphs(str(schema.get("description", "")))[0]
 
 
 def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowed: Names | None) -> Any:
@@ -118,7 +114,7 @@ def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowe
 
 
 def _pick(name: str, field: Mapping[str, Any], start: Any, kept: dict[str, Any]) -> Any:
-    return st.selectbox(label(name), list(field["enum"]), format_func=_words, **kept)
+    return st.selectbox(label(name), list(field["enum"]), format_func=words, **kept)
 
 
 def _integer(name: str, field: Mapping[str, Any], start: int | None, kept: dict[str, Any]) -> int | None:
@@ -206,7 +202,3 @@ def _first_plain(field: Mapping[str, Any]) -> Mapping[str, Any]:
         if choice.get("type") != "null":
             return {**field, **choice}
     return field
-
-
-def _words(value: object) -> str:
-    return str(value).replace("_", " ")

@@ -18,6 +18,7 @@ from app.setup_values import (
     DEFAULT_DATA,
     DEFAULT_TRUNK,
     PREFIXES,
+    PRESETS,
     default_part,
     query_of,
     recipe_spec,
@@ -33,17 +34,6 @@ from mtl_core.schema import Schema
 from mtl_core.sizes import Size, parameter_count
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
-#: The presets on top of the page: label -> what the link says. Defaults are left out.
-PRESETS: dict[str, dict[str, str]] = {
-    "Shared bottom on conflicting tasks": {"trunk": "shared_bottom"},
-    "MMoE": {},
-    "PLE": {"trunk": "ple"},
-    "PCGrad against conflict": {"trunk": "shared_bottom", "balancer": "pcgrad"},
-    "MMoE on census data": {"data": "adult"},
-    "PLE on census data": {"data": "adult", "trunk": "ple"},
-    "ESMM on a funnel": {"data": "funnel", "trunk": "shared_bottom", "head": "esmm"},
-    "Your own file": {"data": "table"},
-}
 #: Session keys that others read: what a preset or a link asks to be shown.
 SHOW, ADOPTED = "show", "setup.adopted"
 
