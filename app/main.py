@@ -5,54 +5,62 @@ from pathlib import Path
 import streamlit as st
 
 from app import services
+from app.components.language import language_control, settle_language
+from app.i18n import tr
 
 ASSETS = Path(__file__).parent / "assets"
+settle_language()
 # Pictures of our own: a named icon would be fetched from the network, and the dashboard works offline.
-st.set_page_config(page_title="Seesaw: multi-task learning, seen", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.set_page_config(
+    page_title=tr("Seesaw: multi-task learning, seen"), page_icon=str(ASSETS / "icon.svg"), layout="wide"
+)
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 st.html(ASSETS / "page.css")
+language_control()
 services.executor().start_supervisor()
 
 st.navigation(
     [
         st.Page(
             "app_pages/playground.py",
-            title="Playground",
+            title=tr("Playground"),
             icon=":material/tune:",
             default=True,
-            help="Pick data, an architecture and loss weights, train, and watch gates and curves move.",
+            help=tr("Pick data, an architecture and loss weights, train, and watch gates and curves move."),
         ),
         st.Page(
             "app_pages/compare.py",
-            title="Compare",
+            title=tr("Compare"),
             icon=":material/compare:",
-            help="Two runs side by side on the same scales: gates, curves and the options that differ.",
+            help=tr("Two runs side by side on the same scales: gates, curves and the options that differ."),
         ),
         st.Page(
             "app_pages/seesaw_plot.py",
-            title="Seesaw plot",
+            title=tr("Seesaw plot"),
             icon=":material/balance:",
             url_path="seesaw",
-            help="Gain on one task against gain on another, relative to single-task models, with paired intervals.",
+            help=tr("Gain on one task against gain on another, relative to single-task models, with paired intervals."),
         ),
         st.Page(
             "app_pages/runs.py",
-            title="Runs",
+            title=tr("Runs"),
             icon=":material/table_rows:",
-            help="Every run: filter, tag, compare, go on, take along; metrics, weights and reports to download.",
+            help=tr("Every run: filter, tag, compare, go on, take along; metrics, weights and reports to download."),
         ),
         st.Page(
             "app_pages/data.py",
-            title="Data",
+            title=tr("Data"),
             icon=":material/table_chart:",
-            help="Label rates and correlation, funnel, features against labels; the dials of a made world.",
+            help=tr("Label rates and correlation, funnel, features against labels; the dials of a made world."),
         ),
         st.Page(
             "app_pages/zoo.py",
-            title="Model zoo",
+            title=tr("Model zoo"),
             icon=":material/menu_book:",
             url_path="zoo",
-            help="Published systems and the parts they are made of: problem, picture, formula, paper, a run of each.",
+            help=tr(
+                "Published systems and the parts they are made of: problem, picture, formula, paper, a run of each."
+            ),
         ),
     ],
     position="top",

@@ -1,0 +1,142 @@
+"""The words of the dashboard in the reader's language. English texts are in the code and are the ids of the others.
+
+    tr("{n} of {all} runs", n=3, all=5)
+    trn("{n} run", "{n} runs", count)
+
+A language is a folder of .po files below `app/locale`; they are read when its first reader comes. No Streamlit: pages
+say through `listen_to` who is reading, and without them, as in a worker or on the command line, everything is English.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+ENGLISH = "en"
+FOLDER = Path(__file__).parent / "locale"
+#: The catalogue of the dashboard's own texts, and that of the texts which the core brings.
+APP, CORE = "app", "core"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+#: Whom to ask; nobody until a page is shown.
+_readers: list[Callable[[], str]] = []
+
+
+def tr(message: str, **values: object) -> str:
+    """The message in the reader's language, with these values in place of its {names}.
+
+    Args:
+        message: the English text, written out here: it is what is looked up, and what is collected for translators.
+        values: by name, so that another language may put them in another order.
+    """
+    spoken = language()
+    if spoken != ENGLISH:
+        message = _catalogue(FOLDER, spoken, APP).gettext(message)
+    return message.format(**values)
+
+
+def trn(one: str, many: str, n: int, **values: object) -> str:
+    """The same for a text that depends on a number, which it may hold as {n}."""
+    spoken = language()
+    english = one if n == 1 else many
+    message = english if spoken == ENGLISH else _catalogue(FOLDER, spoken, APP).ngettext(one, many, n)
+    return message.format(n=n, **values)
+
+
+def mark(message: str) -> str:
+    """The message as it is: a constant that `tr` translates when it is shown."""
+    return message
+
+
+def core(text: str) -> str:
+    """A text that the core brings, such as the description of an option; as it is where nobody has translated it."""
+    spoken = language()
+    return _catalogue(FOLDER, spoken, CORE).gettext(text) if spoken != ENGLISH and text else text
+
+
+def language() -> str:
+    """The language of whoever reads this: "en", "zh_CN"."""
+    return _spoken.get() or (_readers[0]() if _readers else ENGLISH)
+
+
+@contextmanager
+def speaking(locale: str) -> Iterator[None]:
+    """Everything within in this language, whoever reads it: for threads of their own, which know no reader."""
+    before = _spoken.set(locale)
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
+def listen_to(reader: Callable[[], str]) -> None:
+    """Whom to ask for the language of the one who is reading; called for every text, so it must be quick."""
+    _readers[:] = [reader]
+
+
+def languages() -> dict[str, str]:
+    """Every language with the name that its speakers have for it, English first."""
+    return {ENGLISH: "English", **_translated(FOLDER)}
+
+
+def nearest(wanted: str | None) -> str:
+    """The language for a browser's locale such as zh-CN: that one, else one of the same tongue, else English."""
+    parts = (wanted or "").replace("-", "_").split("_")
+    known = {name.lower(): name for name in languages()}
+    for size in range(len(parts), 0, -1):
+        if (name := "_".join(parts[:size]).lower()) in known:
+            return known[name]
+    return next((name for lower, name in known.items() if lower.split("_")[0] == parts[0].lower()), ENGLISH)
+
+
+def by_language(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`lru_cache` for what has words in it: one server shows all languages at once, so each has its own."""
+
+    def decorate(make: Callable[P, T]) -> Callable[P, T]:
+        @lru_cache(maxsize)
+        def kept(spoken: str, *args: P.args, **kwargs: P.kwargs) -> T:
+            return make(*args, **kwargs)
+
+        @wraps(make)
+        def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+            return kept(language(), *args, **kwargs)  # type: ignore[arg-type]
+
+        return ask
+
+    return decorate
+
+
+@lru_cache(maxsize=8)
+def _translated(folder: Path) -> dict[str, str]:
+    """Locale -> its own name, which is the first line of its file."""
+    found = {}
+    for path in sorted(folder.glob(f"*/LC_MESSAGES/{APP}.po")):
+        with path.open(encoding="utf-8") as file:
+            found[path.parents[1].name] = file.readline().lstrip("#").strip()
+    return found
+
+
+@lru_cache(maxsize=32)
+def _catalogue(folder: Path, locale: str, domain: str) -> gettext.NullTranslations:
+    """Read and compiled in memory; empty where there is no such file."""
+    path = folder / locale / "LC_MESSAGES" / f"{domain}.po"
+    if not path.is_file():
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale=locale, domain=domain)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
