@@ -20,7 +20,7 @@ from mtl_core.options import Options
 from mtl_core.spec import RunSpec, TrainingSpec
 
 if TYPE_CHECKING:
-    from babel.messages.catalog import Catalog, Message
+    from babel.messages.catalog import Catalog
 
 #: A translator is told this many of the places of one text.
 PLACES = 4
@@ -56,18 +56,16 @@ def template() -> Catalog:
     """The texts as a catalogue without translations: what `locale/core.pot` holds."""
     from babel.messages.catalog import Catalog
 
-    catalog = Catalog(project="seesaw", charset="utf-8", fuzzy=False)
+    catalog = Catalog(
+        project="Seesaw", version="1", charset="utf-8", fuzzy=False,
+        header_comment="# Texts of the core that pages show. Made by `python -m app.locale.update`: not to be edited.",
+    )  # fmt: skip
     for text, places in core_texts().items():
         more = len(places) - PLACES
         told = [*places[:PLACES], *([f"and {more} more"] if more > 0 else [])]
-        message = catalog.add(text, auto_comments=told)
-        plain(message)
+        # Babel takes "20% of exposures" and x^{j-1} for formats.
+        catalog.add(text, auto_comments=told).flags.clear()
     return catalog
-
-
-def plain(message: Message) -> None:
-    """Take off a flag that Babel guesses: a text about "20% of exposures" is no format."""
-    message.flags -= {"python-format", "python-brace-format"}
 
 
 def _walk() -> Iterator[tuple[str, str]]:

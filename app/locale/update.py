@@ -1,4 +1,4 @@
-"""Collects the dashboard's texts into app.pot and brings every language's app.po up to date with it.
+"""Collects all texts, the dashboard's in app.pot and the core's in core.pot, and brings every language up to date.
 
     python -m app.locale.update           # and then translate what is empty
     python -m app.locale.update zh_CN     # the same, beginning a language that has no folder yet
@@ -16,7 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from app.i18n import APP, FOLDER
+from app import core_texts
+from app.i18n import APP, CORE, FOLDER
 
 KEYWORDS = {"tr": None, "trn": (1, 2), "mark": None}
 #: Lines of a header that would change with every update, or say nothing.
@@ -56,7 +57,8 @@ def updated(path: Path, locale: str, texts: Catalog) -> Catalog:
         if message.id:
             old = known.get(message.id)
             string = old.string if old is not None and not old.fuzzy else None
-            catalog.add(message.id, string, locations=message.locations)
+            added = catalog.add(message.id, string, locations=message.locations, auto_comments=message.auto_comments)
+            added.flags = set(message.flags)
     return catalog
 
 
@@ -76,15 +78,15 @@ def untranslated(catalog: Catalog) -> list[str]:
 
 
 def main(locales: list[str]) -> None:
-    """Write the template and every language."""
-    texts = template()
-    write(texts, FOLDER / f"{APP}.pot")
+    """Write the templates and every language."""
     known = [path.parents[1].name for path in FOLDER.glob(f"*/LC_MESSAGES/{APP}.po")]
-    for locale in sorted({*known, *locales}):
-        path = FOLDER / locale / "LC_MESSAGES" / f"{APP}.po"
-        catalog = updated(path, locale, texts)
-        write(catalog, path)
-        print(f"{locale}: {len(catalog)} texts, {len(untranslated(catalog))} of them not translated yet")
+    for domain, texts in ((APP, template()), (CORE, core_texts.template())):
+        write(texts, FOLDER / f"{domain}.pot")
+        for locale in sorted({*known, *locales}):
+            path = FOLDER / locale / "LC_MESSAGES" / f"{domain}.po"
+            catalog = updated(path, locale, texts)
+            write(catalog, path)
+            print(f"{path.name} of {locale}: {len(catalog)} texts, {len(untranslated(catalog))} not translated yet")
 
 
 if __name__ == "__main__":

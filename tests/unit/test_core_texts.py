@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import cast
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 
 from app.core_texts import core_texts, label, paragraphs, template, words
 from app.families import FAMILIES
+from app.i18n import APP, CORE, ENGLISH, FOLDER, core, languages, speaking
+from app.locale.update import main, untranslated
 from app.setup_values import PRESETS
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
 from mtl_core.options import Options, option
 from mtl_core.spec import TrainingSpec
 
+TRANSLATED = [name for name in languages() if name != ENGLISH]
+#: What a translation has to leave as it is: code and formulas.
+UNTOUCHED = re.compile(r"`[^`]*`|\$[^$]*\$")
 PARTS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 
 
@@ -89,3 +98,58 @@ def test_the_template_tells_where_a_text_stands_and_promises_no_formats() -> Non
 def test_pages_can_write_names_without_the_catalogue_tools() -> None:
     script = "import sys, app.core_texts; assert not any(name.split('.')[0] == 'babel' for name in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def kept(path: str) -> Catalog:
+    with (FOLDER / path).open("rb") as file:
+        return read_po(file)
+
+
+def test_the_template_in_the_repository_is_that_of_the_code() -> None:
+    # Else: python -m app.locale.update
+    assert [(m.id, m.auto_comments) for m in kept(f"{CORE}.pot")] == [(m.id, m.auto_comments) for m in template()]
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_language_is_complete(name: str) -> None:
+    catalog = kept(f"{name}/LC_MESSAGES/{CORE}.po")
+    assert [message.id for message in catalog if message.id] == list(core_texts())
+    assert untranslated(catalog) == []
+    assert not any(message.fuzzy for message in catalog if message.id)
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_code_and_formulas_stay_as_they_are(name: str) -> None:
+    for message in kept(f"{name}/LC_MESSAGES/{CORE}.po"):
+        assert sorted(UNTOUCHED.findall(message.string)) == sorted(UNTOUCHED.findall(message.id)), message.id
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_choices_of_one_option_stay_different(name: str) -> None:
+    """Two choices with one name could not be told apart."""
+    options = [
+        field
+        for kind, part in PARTS
+        for field in registry.json_schema(registry.get(kind, part)).get("properties", {}).values()
+        if "enum" in field
+    ]
+    with speaking(name):
+        for field in options:
+            assert len({core(words(value)) for value in field["enum"]}) == len(field["enum"])
+        for kind in registry.KINDS:
+            titles = [core(registry.title(kind, part)) for part in registry.names(kind)]
+            assert len(set(titles)) == len(titles)
+
+
+def test_an_update_brings_core_texts_into_every_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.locale.update.FOLDER", tmp_path)
+    main(["pl"])
+    path = tmp_path / "pl" / "LC_MESSAGES" / "core.po"
+    path.write_text(
+        path.read_text().replace('msgid "Rows per step"\nmsgstr ""', 'msgid "Rows per step"\nmsgstr "Wiersze"')
+    )
+    main([])
+    text = path.read_text()
+    assert '#. training: option batch_size\nmsgid "Rows per step"\nmsgstr "Wiersze"' in text
+    assert (tmp_path / "core.pot").is_file()
+    assert (tmp_path / "pl" / "LC_MESSAGES" / f"{APP}.po").is_file()
