@@ -17,7 +17,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from app import core_texts
+from app.core_sentences import CONTEXT
 from app.i18n import APP, CORE, FOLDER
+from app.locale.sentences import sentences
 
 KEYWORDS = {"tr": None, "trn": (1, 2), "mark": None}
 #: Lines of a header that would change with every update, or say nothing.
@@ -43,6 +45,14 @@ def template(source: Path = FOLDER.parent) -> Catalog:
     return catalog
 
 
+def core_template() -> Catalog:
+    """The core's texts, and in a context of their own its sentences with places for values."""
+    catalog = core_texts.template()
+    for text, places in sentences().items():
+        catalog.add(text, context=CONTEXT, auto_comments=[", ".join(places)])
+    return catalog
+
+
 def updated(path: Path, locale: str, texts: Catalog) -> Catalog:
     """A language's texts: those of the template, translated as far as the file at `path` has them."""
     known = Catalog(locale=locale)
@@ -55,9 +65,12 @@ def updated(path: Path, locale: str, texts: Catalog) -> Catalog:
     )  # fmt: skip
     for message in texts:
         if message.id:
-            old = known.get(message.id)
+            old = known.get(message.id, message.context)
             string = old.string if old is not None and not old.fuzzy else None
-            added = catalog.add(message.id, string, locations=message.locations, auto_comments=message.auto_comments)
+            added = catalog.add(
+                message.id, string, locations=message.locations, auto_comments=message.auto_comments,
+                context=message.context,
+            )  # fmt: skip
             added.flags = set(message.flags)
     return catalog
 
@@ -80,7 +93,7 @@ def untranslated(catalog: Catalog) -> list[str]:
 def main(locales: list[str]) -> None:
     """Write the templates and every language."""
     known = [path.parents[1].name for path in FOLDER.glob(f"*/LC_MESSAGES/{APP}.po")]
-    for domain, texts in ((APP, template()), (CORE, core_texts.template())):
+    for domain, texts in ((APP, template()), (CORE, core_template())):
         write(texts, FOLDER / f"{domain}.pot")
         for locale in sorted({*known, *locales}):
             path = FOLDER / locale / "LC_MESSAGES" / f"{domain}.po"

@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 from app.core_texts import core_texts, label, paragraphs, template, words
 from app.families import FAMILIES
 from app.i18n import APP, CORE, ENGLISH, FOLDER, core, languages, speaking
-from app.locale.update import main, untranslated
+from app.locale.update import core_template, main, untranslated
 from app.setup_values import PRESETS
 from mtl_core import registry
 from mtl_core.data.base import DatasetOptions
@@ -107,13 +107,15 @@ def kept(path: str) -> Catalog:
 
 def test_the_template_in_the_repository_is_that_of_the_code() -> None:
     # Else: python -m app.locale.update
-    assert [(m.id, m.auto_comments) for m in kept(f"{CORE}.pot")] == [(m.id, m.auto_comments) for m in template()]
+    assert [(m.id, m.context, m.auto_comments) for m in kept(f"{CORE}.pot")] == [
+        (m.id, m.context, m.auto_comments) for m in core_template()
+    ]
 
 
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_a_language_is_complete(name: str) -> None:
     catalog = kept(f"{name}/LC_MESSAGES/{CORE}.po")
-    assert [message.id for message in catalog if message.id] == list(core_texts())
+    assert [(m.id, m.context) for m in catalog] == [(m.id, m.context) for m in core_template()]
     assert untranslated(catalog) == []
     assert not any(message.fuzzy for message in catalog if message.id)
 
