@@ -19,6 +19,7 @@ from mtl_core.balancing.rules import State
 from mtl_core.engine.gradients import ConflictSums, Sharing, per_task, shared_units
 from mtl_core.engine.memory import keep_freed_memory
 from mtl_core.engine.optimizer import Optimizer
+from mtl_core.engine.replay import Replay
 from mtl_core.engine.rows import Rows
 from mtl_core.nn.heads import Output
 from mtl_core.nn.model import Model
@@ -36,6 +37,17 @@ class Noise(NamedTuple):
     model: Tensor | None = None  # [M, B, n]
     balancer: Tensor | None = None  # [M, n]
     elements: Tensor | None = None  # [M, P]
+
+
+class _Slopes(NamedTuple):
+    """What a step goes by."""
+
+    losses: Tensor  # [M, K]
+    inside: Tensor  # [M, K], rows behind each loss
+    weights: Tensor  # [M, K]
+    gramian: Tensor | None  # [M, K, K], where the balancer asked for it
+    merged: list[Tensor]  # per parameter [M, ...]
+    balance: State
 
 
 class _Objective(nn.Module):
@@ -101,35 +113,87 @@ class Population:
         return len(self.specs)
 
     def _attach(self) -> None:
-        """The tensors to differentiate by. One member alone runs through the module itself, without vmap."""
-        if self.size == 1:
-            for name, parameter in self._model.named_parameters():
-                parameter.data = self.parameters[name][0]
-            self._leaves: list[Tensor] = list(self._model.parameters())
-        else:
-            self._leaves = [p.requires_grad_() for p in self.parameters.values()]
+        """The tensors to differentiate by. One member alone goes without the dimension of members, and without vmap."""
+        alone = self.size == 1
+        self._tensors = [p.detach()[0] if alone else p.detach() for p in self.parameters.values()]
+        if alone:
+            for parameter, tensor in zip(self._model.parameters(), self._tensors, strict=True):
+                parameter.data = tensor
+        self._slopes = self._played(self._slopes_worked_out)
+        self._losses = self._played(self._losses_worked_out)
+        self._gramian = self._played(self._gramian_worked_out)
+
+    def _played(self, function: Callable[..., T]) -> Callable[..., T]:
+        """On a CPU, where a small step is mostly bookkeeping, a function that is recorded and played."""
+        return Replay(function) if self.device.type == "cpu" else function
 
     def _stacked(self, gradient: Tensor) -> Tensor:
         return gradient[None] if self.size == 1 else gradient
 
-    def _evaluate(self, rows: Rows, noise: Tensor | None, per_member: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _evaluate(
+        self, tensors: Sequence[Tensor], rows: Rows, noise: Tensor | None, per_member: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses [M, K], penalties [M], counts [M, K]."""
+        parameters = dict(zip(self.parameters, tensors, strict=True))
+
+        def each(parameters: dict[str, Tensor], rows: Rows, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+            named = {f"model.{name}": p for name, p in parameters.items()}
+            return cast(
+                tuple[Tensor, Tensor, Tensor], functional_call(self._objective, (named, self._buffers), (rows, noise))
+            )
+
         with _precision(self.specs[0], self.device):
             if self.size == 1:
                 one = rows.at(0) if per_member else rows
-                losses, penalty, count = self._objective(one, None if noise is None else noise[0])
+                losses, penalty, count = each(parameters, one, None if noise is None else noise[0])
                 return losses[None], penalty[None], count[None]
-
-            def each(parameters: dict[str, Tensor], rows: Rows, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-                named = {f"model.{name}": p for name, p in parameters.items()}
-                return cast(
-                    tuple[Tensor, Tensor, Tensor],
-                    functional_call(self._objective, (named, self._buffers), (rows, noise)),
-                )
-
             dims = (0, 0 if per_member else None, None if noise is None else 0)
-            losses, penalty, count = vmap(each, in_dims=dims)(self.parameters, rows, noise)
+            losses, penalty, count = vmap(each, in_dims=dims)(parameters, rows, noise)
             return losses, penalty, count
+
+    def _losses_worked_out(
+        self, tensors: Sequence[Tensor], rows: Rows, noise: Tensor | None, per_member: bool
+    ) -> Tensor:
+        """Losses [M, K]."""
+        with torch.no_grad():
+            return self._evaluate(tensors, rows, noise, per_member)[0]
+
+    def _gramian_worked_out(self, tensors: Sequence[Tensor], rows: Rows, per_member: bool) -> Tensor:
+        """Gramians [M, K, K] of the tasks' gradients on shared parameters."""
+        leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+        losses, _, _ = self._evaluate(leaves, rows, None, per_member)
+        return self.sharing.gramian(per_task(losses, leaves, self._stacked))
+
+    def _slopes_worked_out(
+        self, tensors: Sequence[Tensor], balance: State, rows: Rows, noise: Noise, per_member: bool
+    ) -> _Slopes:
+        """What a step goes by."""
+        rule = self.balancer
+        leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+        losses, penalty, count = self._evaluate(leaves, rows, noise.model, per_member)
+        seen = losses.detach()
+        active = count > 0
+        gramian: Tensor | None = None
+        if self._task_by_task:
+            gradients = per_task(losses, leaves, self._stacked)
+            gramian = self.sharing.gramian(gradients) if rule.needs_gramian else None
+            weights, balance = rule.weights(seen, gramian, balance, active=active, noise=noise.balancer)
+            own = weights if self._own_weighted else active.to(weights.dtype)
+            merged = self.sharing.merge(gradients, weights, own)
+            if rule.needs_gradients and self.sharing.exists:
+                direction = rule.direction(self.sharing.flatten(gradients), weights, noise.elements, balance)
+                merged = self.sharing.replace(merged, direction)
+            if penalty.requires_grad:
+                extra = torch.autograd.grad(penalty.sum(), leaves, allow_unused=True)
+                merged = [g if e is None else g + self._stacked(e) for g, e in zip(merged, extra, strict=True)]
+        else:
+            weights, balance = rule.weights(seen, None, balance, active=active, noise=noise.balancer)
+            total = (weights * losses).sum() + penalty.sum()
+            found = torch.autograd.grad(total, leaves, allow_unused=True)
+            merged = [
+                self._stacked(torch.zeros_like(leaf) if g is None else g) for leaf, g in zip(leaves, found, strict=True)
+            ]
+        return _Slopes(seen, count, weights, gramian, merged, balance)
 
     def step(self, rows: Rows, noise: Noise, *, per_member: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """One optimiser step of every member.
@@ -143,37 +207,17 @@ class Population:
             losses [M, K] before the step, rows behind each [M, K], loss weights [M, K], and the Gramian [M, K, K] where
             the balancer asked for it.
         """
-        rule = self.balancer
-        losses, penalty, count = self._evaluate(rows, noise.model, per_member)
-        seen = losses.detach()
-        active = count > 0
-        gramian: Tensor | None = None
         if self._task_by_task:
-            gradients = per_task(losses, self._leaves, self._stacked)
-            gramian = self.sharing.gramian(gradients) if rule.needs_gramian else None
-            weights, self.balance = rule.weights(seen, gramian, self.balance, active=active, noise=noise.balancer)
-            own = weights if self._own_weighted else active.to(weights.dtype)
-            merged = self.sharing.merge(gradients, weights, own)
-            if rule.needs_gradients and self.sharing.exists:
-                direction = rule.direction(self.sharing.flatten(gradients), weights, noise.elements, self.balance)
-                merged = self.sharing.replace(merged, direction)
-            if penalty.requires_grad:
-                extra = torch.autograd.grad(penalty.sum(), self._leaves, allow_unused=True)
-                merged = [g if e is None else g + self._stacked(e) for g, e in zip(merged, extra, strict=True)]
-        else:
-            weights, self.balance = rule.weights(seen, None, self.balance, active=active, noise=noise.balancer)
-            total = (weights * losses).sum() + penalty.sum()
-            found = torch.autograd.grad(total, self._leaves, allow_unused=True)
-            merged = [
-                self._stacked(torch.zeros_like(leaf) if g is None else g)
-                for leaf, g in zip(self._leaves, found, strict=True)
-            ]
+            _ = self.sharing  # found out before a step is recorded
+        losses, count, weights, gramian, merged, self.balance = self._slopes(
+            self._tensors, self.balance, rows, noise, per_member
+        )
         with torch.no_grad():
             self.optimizer.step(merged)
-            if rule.needs_losses_after:
-                after, _, _ = self._evaluate(rows, noise.model, per_member)
-                self.balance = rule.after_step(seen, after, self.balance)
-        return seen, count, weights, gramian
+            if self.balancer.needs_losses_after:
+                after = self._losses(self._tensors, rows, noise.model, per_member)
+                self.balance = self.balancer.after_step(losses, after, self.balance)
+        return losses, count, weights, gramian
 
     @property
     def noise_of_model(self) -> int:
@@ -186,9 +230,9 @@ class Population:
 
     def look(self, rows: Rows, weights_MK: Tensor, sums: ConflictSums, *, per_member: bool) -> ConflictSums:
         """Add the conflict of the tasks' gradients on these rows, without a step."""
+        _ = self.sharing  # found out before a look is recorded
         with _Serving(self._model):
-            losses, _, _ = self._evaluate(rows, None, per_member)
-            return sums.add(self.sharing.gramian(per_task(losses, self._leaves, self._stacked)), weights_MK)
+            return sums.add(self._gramian(self._tensors, rows, per_member), weights_MK)
 
     @torch.no_grad()
     def outputs(self, rows: Rows, *, per_member: bool) -> Output:

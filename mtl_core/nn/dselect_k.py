@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -58,7 +60,8 @@ class DSelectKTrunk(Trunk):
         assert self.bits is not None
         numbers = self.bits if x_BD is None else torch.einsum("ksbd,nd->ksnb", self.bits, x_BD)
         on = smooth_step(numbers, self.gamma)[..., None, :]
-        return torch.where(self.codes, on, 1.0 - on).prod(-1)
+        # Bit by bit: the gradient of `prod` first looks whether a factor is zero, and goes another way if so.
+        return functools.reduce(torch.mul, torch.where(self.codes, on, 1.0 - on).unbind(-1))
 
     def weights(self, x_BD: Tensor) -> Tensor:
         """Each task's weights over the experts [K, B, E]."""
