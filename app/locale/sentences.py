@@ -1,9 +1,9 @@
-"""What the core says with values in it, as templates: refusals, warnings, and reasons for a guess.
+"""What the core and the workers say with values in it, as templates: refusals, warnings, and reasons for a guess.
 
     raise DataError(f"{path.name} has no column `{name}`.")      ->      {path_name} has no column `{name}`.
 
-The core says each in English, finished, and some are kept with a run. Templates are read from its source, so that no
-line of it has to know of languages; `app.core_sentences` recognises a finished sentence by its template.
+They say each in English, finished, and some are kept with a run. Templates are read from the source, so that no line
+of the core has to know of languages; `app.core_sentences` recognises a finished sentence by its template.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from app.core_sentences import ABOUT
 
 #: Where people's own doing can lead to a sentence; elsewhere errors speak to programmers.
 SOURCES = (
-    "balancing/*.py", "columns.py", "data/**/*.py", "encoders/*.py", "funnel.py", "heads/*.py", "inspection.py",
-    "registry.py", "schema.py", "spec.py", "sweep.py", "train.py", "trunks/*.py",
+    "mtl_core/balancing/*.py", "mtl_core/columns.py", "mtl_core/data/**/*.py", "mtl_core/encoders/*.py",
+    "mtl_core/funnel.py", "mtl_core/heads/*.py", "mtl_core/inspection.py", "mtl_core/registry.py", "mtl_core/schema.py",
+    "mtl_core/spec.py", "mtl_core/sweep.py", "mtl_core/train.py", "mtl_core/trunks/*.py",
+    "app/jobs/answers.py", "app/jobs/questions.py", "app/jobs/store.py", "app/jobs/worker.py",
 )  # fmt: skip
-NOT_THESE = ("balancing/combine.py",)
+NOT_THESE = ("mtl_core/balancing/combine.py",)
 ERRORS = {"CannotLook", "DataError", "SpecError", "TrainingFailed", "UnknownName", "ValueError"}
 #: Names of variables, fields and lists that hold sentences, and functions that return them.
-HOLDERS = {"note", "notes", "reason"}
+HOLDERS = {"message", "note", "notes", "reason"}
 SAYERS = {"leak_notes", "_sentence"}
 #: What pydantic says of a value that a control, a link or a file can give, as `mtl_core.spec` ends it.
 PYDANTIC = (
@@ -49,7 +51,7 @@ LEAST_LETTERS = 5
 
 def sentences() -> dict[str, list[str]]:
     """Every template with the files in which it stands."""
-    root = Path(mtl_core.__file__).parent
+    root = Path(mtl_core.__file__).parents[1]
     paths = sorted({path for pattern in SOURCES for path in root.glob(pattern)})
     found: dict[str, list[str]] = {}
     for path in paths:
@@ -59,7 +61,7 @@ def sentences() -> dict[str, list[str]]:
         for text in _Module(ast.parse(path.read_text(encoding="utf-8"))).says():
             if place not in found.setdefault(text, []):
                 found[text].append(place)
-    return found | {text: ["spec.py"] for text in (*PYDANTIC, ABOUT)}
+    return found | {text: ["mtl_core/spec.py"] for text in (*PYDANTIC, ABOUT)}
 
 
 @dataclass
@@ -81,9 +83,9 @@ def _name(value: ast.expr) -> str:
     """path for self.path, path_name for found.path.name, rows for len(rows)."""
     if isinstance(value, ast.Attribute):
         above = value.value.attr if isinstance(value.value, ast.Attribute) else getattr(value.value, "id", "")
-        return f"{above}_{value.attr}" if value.attr == "name" and above not in ("", "self") else value.attr
+        return f"{above}_{value.attr}" if value.attr == "name" and above not in ("", "self") else value.attr.strip("_")
     if isinstance(value, ast.Name):
-        return value.id.lstrip("_")
+        return value.id.strip("_")
     inner = (node for child in ast.iter_child_nodes(value) for node in ast.walk(child))
     plain = [n for n in inner if isinstance(n, ast.Name | ast.Attribute) and _name(n) not in ("len", "join", "map")]
     return _name(plain[0]) if plain else "value"

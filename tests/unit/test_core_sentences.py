@@ -68,7 +68,9 @@ def places(template: str) -> set[str]:
 
 def test_sentences_are_found_with_names_for_their_values() -> None:
     found = sentences()
-    assert found["{path_name} has two columns called `{name}`. Rename one of them."] == ["data/table/reading.py"]
+    assert found["{path_name} has two columns called `{name}`. Rename one of them."] == [
+        "mtl_core/data/table/reading.py"
+    ]
     assert found["Task {name} has no positive row in the training part: there is nothing to learn."]
     # What is put into another sentence: assigned before, returned by a function, one of a table.
     for phrase in (" where `{space}` is true", "It holds: {listed}.", "a PDF document", "two values"):
@@ -76,6 +78,8 @@ def test_sentences_are_found_with_names_for_their_values() -> None:
     # Warnings and reasons are no errors, and are found too.
     assert "Both labels are functions of the same rating: the tasks are related by construction." in found
     assert "it holds numbers with a heavy tail: scaled by rank and cut into bins" in found
+    # What workers write and a run keeps is read by others, in other languages.
+    assert found["The worker died {attempts} times in a row at this run: see worker.log."] == ["app/jobs/store.py"]
     # A word alone may be anybody's column.
     assert not {"label", "position", "numeric"} & found.keys()
 
