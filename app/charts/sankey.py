@@ -13,6 +13,8 @@ from mtl_core.trunks.wiring import Gate, Wiring, gate_key
 
 #: Links that carry less are left out, as shares of one tower.
 LEAST = 0.002
+#: The part of a column's height that lies between its nodes.
+ROOM = 0.3
 
 
 @dataclass(frozen=True)
@@ -94,30 +96,46 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
     return [node for node in nodes if node.key in kept], links
 
 
-def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> go.Figure:
-    """The flow as a figure: a ribbon as wide as what it carries."""
-    nodes, links = flow(wiring, tasks, means)
-    place = {node.key: i for i, node in enumerate(nodes)}
-    last = max(node.column for node in nodes)
+def sizes(nodes: Sequence[Node], links: Sequence[Link]) -> dict[str, float]:
+    """What passes each node, in towers."""
     size = {node.key: 0.0 for node in nodes}
     for each in links:
         size[each.source] += each.value
     for each in links:
         if each.target.startswith("t"):
             size[each.target] += each.value
+    return size
+
+
+def middles(nodes: Sequence[Node], size: Mapping[str, float]) -> dict[str, float]:
+    """Where each node's middle lies, 0 at the top and 1 at the bottom: stacked, with `ROOM` shared out between them."""
     columns: dict[int, list[Node]] = {}
     for node in nodes:
         columns.setdefault(node.column, []).append(node)
     y: dict[str, float] = {}
     for column in columns.values():
-        # Stacked in order, with the room that is left between them.
-        room, at = 0.3, 0.0
+        at = 0.0
         total = sum(size[node.key] for node in column) or 1.0
-        gap = room / len(column)
+        gap = ROOM / len(column)
         for node in column:
-            height = (1 - room) * size[node.key] / total
+            height = (1 - ROOM) * size[node.key] / total
             y[node.key] = at + gap / 2 + height / 2
             at += height + gap
+    return y
+
+
+def height_of(nodes: Sequence[Node]) -> int:
+    """Pixels, by the column with the most nodes."""
+    columns = [node.column for node in nodes]
+    return max(320, 62 * max(map(columns.count, columns)))
+
+
+def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> go.Figure:
+    """The flow as a figure: a ribbon as wide as what it carries."""
+    nodes, links = flow(wiring, tasks, means)
+    place = {node.key: i for i, node in enumerate(nodes)}
+    last = max(node.column for node in nodes)
+    y = middles(nodes, sizes(nodes, links))
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",
@@ -142,6 +160,5 @@ def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[fl
             },
         )
     )
-    tallest = max(len(column) for column in columns.values())
-    figure.update_layout(height=max(320, 62 * tallest), margin={"l": 6, "r": 6, "t": 12, "b": 12})
+    figure.update_layout(height=height_of(nodes), margin={"l": 6, "r": 6, "t": 12, "b": 12})
     return figure

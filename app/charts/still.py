@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from app.charts.architecture import WIDEST, layout
 from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
 from app.charts.palette import QUIET, task_colours
+from app.charts.svg import picture, text, title
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring
 
-FONT = "font-family='system-ui, sans-serif'"
 #: Lines of one hue are told apart by their dashes, and by the label at their end.
 DASHES = ("", "8 4", "2 3", "10 3 2 3", "5 2", "1 5", "14 4", "6 2 2 2 2 2")
 LETTER, BOLD_LETTER = 6.6, 7.9
@@ -54,35 +53,35 @@ def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, G
         dash = " stroke-dasharray='5 4'" if first["dashed"] else ""
         parts.append(
             f"<path d='{path}' fill='none' stroke='{first['colour']}' stroke-width='{min(first['width'], WIDEST):.1f}' "
-            f"stroke-opacity='{first['opacity']:g}' stroke-linecap='round'{dash}>{_title(first['about'])}</path>"
+            f"stroke-opacity='{first['opacity']:g}' stroke-linecap='round'{dash}>{title(first['about'])}</path>"
         )
     for node in nodes.to_dict("records"):
         cx, cy = x(node["x"]), y(node["y"])
         if node["shape"] == "gate":
             parts.append(
                 f"<circle cx='{cx:.1f}' cy='{cy:.1f}' r='11' fill='#fff' stroke='{node['colour']}' stroke-width='2.4'>"
-                f"{_title(node['about'])}</circle>"
+                f"{title(node['about'])}</circle>"
             )
             continue
         left, top = x(node["x0"]), y(node["y1"])
         wide, tall = x(node["x1"]) - left, y(node["y0"]) - top
         parts.append(
             f"<rect x='{left:.1f}' y='{top:.1f}' width='{wide:.1f}' height='{tall:.1f}' rx='5' fill='{node['fill']}' "
-            f"stroke='{node['colour']}' stroke-width='1.5'>{_title(node['about'])}</rect>"
+            f"stroke='{node['colour']}' stroke-width='1.5'>{title(node['about'])}</rect>"
         )
         lines = str(node["label"]).split("\n")
         size = 12 if len(lines) == 1 else 10
         for i, line in enumerate(lines):
             at = cy + (i - (len(lines) - 1) / 2) * (size + 1) + size / 3
-            parts.append(_text(cx, at, line, f"text-anchor='middle' font-weight='600' fill='{node['ink']}'", size))
-    return _svg(width, height, "".join(parts), f"Architecture with the towers {', '.join(tasks)}")
+            parts.append(text(cx, at, line, f"text-anchor='middle' font-weight='600' fill='{node['ink']}'", size))
+    return picture(width, height, "".join(parts), f"Architecture with the towers {', '.join(tasks)}")
 
 
 def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 560.0, height: float = 300.0) -> str:
     """Curves of one task: a line per run or model, with its name and last value at its end."""
     drawn = [line for line in lines if line.points]
     if not drawn:
-        return _svg(width, 40, _text(8, 24, "Nothing was measured.", f"fill='{QUIET}'"), "No curves")
+        return picture(width, 40, text(8, 24, "Nothing was measured.", f"fill='{QUIET}'"), "No curves")
     values = [value for line in drawn for _, value in line.points]
     epochs = max(epoch for line in drawn for epoch, _ in line.points)
     low, high = min(values), max(values)
@@ -103,14 +102,14 @@ def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 5
         spots = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in line.points)
         parts.append(
             f"<polyline points='{spots}' fill='none' stroke='{colour}' stroke-width='2'{dash}>"
-            f"{_title(f'{line.name} {line.points[-1][1]:.4f}')}</polyline>"
+            f"{title(f'{line.name} {line.points[-1][1]:.4f}')}</polyline>"
         )
     order = sorted(range(len(drawn)), key=lambda i: drawn[i].points[-1][1])
     places = apart([drawn[i].points[-1][1] for i in order], 14 * (high - low) / (height - top - bottom))
     for i, place in zip(order, places, strict=True):
         end = x(drawn[i].points[-1][0])
-        parts.append(_text(end + 6, y(place) + 4, texts[i], f"fill='{colour}' font-weight='600'"))
-    return _svg(width, height, "".join(parts), f"{metric} of {drawn[0].task} by epoch: {'; '.join(texts)}")
+        parts.append(text(end + 6, y(place) + 4, texts[i], f"fill='{colour}' font-weight='600'"))
+    return picture(width, height, "".join(parts), f"{metric} of {drawn[0].task} by epoch: {'; '.join(texts)}")
 
 
 def run_curves_svg(tasks: Sequence[str], curves: Sequence[tuple[str, Line]]) -> str:
@@ -138,28 +137,23 @@ def gates_svg(wiring: Wiring, gates: Mapping[str, GateSummary], width: float = 5
     parts = []
     for number, name in enumerate(names):
         top = 6 + number * each
-        parts.append(_text(left - 8, top + 19, name, "text-anchor='end' fill='currentColor'"))
+        parts.append(text(left - 8, top + 19, name, "text-anchor='end' fill='currentColor'"))
         for row in rows[rows["gate"] == name].to_dict("records"):
             start, end = sorted((x(row["start"]), x(row["end"])))
             what = f"{row['expert']} {row['mean']:.2f}"
             parts.append(
                 f"<rect x='{start:.1f}' y='{top}' width='{end - start:.1f}' height='28' fill='{row['colour']}' "
-                f"stroke='#fff'>{_title(f'{name}: {what}')}</rect>"
+                f"stroke='#fff'>{title(f'{name}: {what}')}</rect>"
             )
             if end - start > LETTER * len(what):
-                parts.append(_text((start + end) / 2, top + 18, what, "text-anchor='middle' fill='#1B1E23'", 11))
-    return _svg(width, 12 + each * len(names), "".join(parts), f"Mean gate weights of {', '.join(names)}")
+                parts.append(text((start + end) / 2, top + 18, what, "text-anchor='middle' fill='#1B1E23'", 11))
+    return picture(width, 12 + each * len(names), "".join(parts), f"Mean gate weights of {', '.join(names)}")
 
 
 def stacked(pictures: Sequence[str], width: float, each: float) -> str:
     """Pictures of one height above each other, as one."""
-    inner = [picture.replace("<svg ", f"<svg y='{i * each:g}' ", 1) for i, picture in enumerate(pictures)]
-    return _svg(width, each * len(pictures), "".join(inner), "Curves by task")
-
-
-def as_file(svg: str) -> str:
-    """A picture with a ground and a text colour of its own, as it stands alone."""
-    return svg.replace("<svg ", "<svg style='color:#1B1E23;background:#FFFFFF' ", 1)
+    inner = [one.replace("<svg ", f"<svg y='{i * each:g}' ", 1) for i, one in enumerate(pictures)]
+    return picture(width, each * len(pictures), "".join(inner), "Curves by task")
 
 
 def _axes(x: Place, y: Place, epochs: int, span: tuple[float, float], metric: str, base: float, end: float) -> str:
@@ -173,12 +167,12 @@ def _axes(x: Place, y: Place, epochs: int, span: tuple[float, float], metric: st
             f"<line x1='{x(1):.1f}' x2='{end:.1f}' y1='{y(tick):.1f}' y2='{y(tick):.1f}' stroke='{QUIET}' "
             f"stroke-opacity='0.25'/>"
         )
-        parts.append(_text(x(1) - 6, y(tick) + 4, f"{tick:.{digits}f}", f"text-anchor='end' {quiet}", 11))
+        parts.append(text(x(1) - 6, y(tick) + 4, f"{tick:.{digits}f}", f"text-anchor='end' {quiet}", 11))
     step = max(1, -(-epochs // 6))
     for epoch in sorted({1, epochs, *range(step, epochs - step // 2, step)}):
-        parts.append(_text(x(epoch), base + 15, str(epoch), f"text-anchor='middle' {quiet}", 11))
+        parts.append(text(x(epoch), base + 15, str(epoch), f"text-anchor='middle' {quiet}", 11))
     parts.append(
-        _text((x(1) + end) / 2, base + 30, f"epoch ({metric}, validation)", f"text-anchor='middle' {quiet}", 11)
+        text((x(1) + end) / 2, base + 30, f"epoch ({metric}, validation)", f"text-anchor='middle' {quiet}", 11)
     )
     return "".join(parts)
 
@@ -190,18 +184,3 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw)
     first = -(-low // step)
     return [round(step * (first + i), 10) for i in range(6) if step * (first + i) <= high]
-
-
-def _text(x: float, y: float, text: str, more: str, size: int = 12) -> str:
-    return f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' {more}>{escape(text)}</text>"
-
-
-def _title(text: object) -> str:
-    return f"<title>{escape(str(text))}</title>"
-
-
-def _svg(width: float, height: float, inner: str, alt: str) -> str:
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' width='{width:g}' "
-        f"height='{height:g}' role='img' aria-label='{escape(alt)}' {FONT}>{inner}</svg>"
-    )

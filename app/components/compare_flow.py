@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from app import comparing, services, wording
 from app.charts.sankey import flow, sankey
+from app.charts.still_compare import flow_svg
 from app.comparing import Compared
 from app.components.compare_view import abreast, card
+from app.components.figure_files import remember
+from app.figures import of_plotly
+from app.library import History
 
 
 def flow_section(runs: Sequence[Compared]) -> None:
@@ -19,10 +23,10 @@ def flow_section(runs: Sequence[Compared]) -> None:
     for run in abreast(runs):
         with card(run, "tested epoch"):
             sentence = shared_sentence(run)
-            st.plotly_chart(
-                _figure(run.record.id), width="stretch", key=f"flow.{run.number}",
-                alt=f"{run.name}. Flow from features over experts and gates to towers. {sentence}",
-            )  # fmt: skip
+            figure = _figure(run.record.id)
+            told = f"{run.name}. Flow from features over experts and gates to towers. {sentence}"
+            st.plotly_chart(figure, width="stretch", key=f"flow.{run.number}", alt=told)
+            remember(of_plotly(told, figure, partial(flow_svg, run.wiring, run.tasks, _means(run.history))))
             st.caption(sentence)
             if note := comparing.kind_note(run):
                 st.caption(f":material/info: {note} Ribbons show shares of their sizes.")
@@ -37,14 +41,16 @@ def flow_section(runs: Sequence[Compared]) -> None:
 def _figure(run_id: str) -> go.Figure:
     history = services.library().history(run_id)
     assert history.started is not None
-    means = {name: summary.mean for name, summary in history.gates.items()}
-    return sankey(history.started.wiring, history.started.tasks, means)
+    return sankey(history.started.wiring, history.started.tasks, _means(history))
+
+
+def _means(history: History) -> dict[str, list[float]]:
+    return {name: list(summary.mean) for name, summary in history.gates.items()}
 
 
 def shared_sentence(run: Compared) -> str:
     """How much of what towers read passes shared experts, level by level."""
-    means = {name: summary.mean for name, summary in run.history.gates.items()}
-    _, links = flow(run.wiring, run.tasks, means)
+    _, links = flow(run.wiring, run.tasks, _means(run.history))
     parts = []
     for number, level in enumerate(run.wiring.levels, start=1):
         through = {f"{number}.e{e}": expert.owner is None for e, expert in enumerate(level.experts)}

@@ -14,6 +14,7 @@ from app.charts.quality import run_curves
 from app.charts.runs import MARKS, WORDS
 from app.comparing import TESTED, Compared, epochs_shown
 from app.components.compare_view import abreast, card, level_choice
+from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.url_choice import url_choice
 from mtl_core.events import GateSummary
@@ -78,7 +79,7 @@ def curves(runs: Sequence[Compared], epoch: str) -> None:
     }
     rows = pd.concat([analysis.curve_rows(run.history, run.name, with_test=False) for run in runs], ignore_index=True)
     rows = rows.rename(columns={"line": "run"})
-    with st.container(border=True):
+    with st.container(border=True), offered("compare-curves"):
         st.markdown("**Validation by epoch, task by task**")
         names = [name for name in tasks if (rows["task"] == name).any()]
         for start in range(0, len(names), 3):

@@ -16,11 +16,14 @@ from app.charts.order import by_owner, drawing_order
 from app.charts.palette import QUIET, expert_colour, task_colours
 from app.charts.quality import AXES, Kind, QualityLine, quality_figure
 from app.charts.runs import WORDS
+from app.charts.still_compare import quality_svg
 from app.comparing import UNIT, Compared, plain
 from app.components.compare_asked import ask_about
 from app.components.compare_view import abreast, card, level_choice
+from app.components.figure_files import offered, remember
 from app.components.live import live_chart
 from app.components.url_choice import url_choice
+from app.figures import of_plotly
 from mtl_core.gating import POLARISED
 from mtl_core.trunks.wiring import gate_key
 
@@ -201,11 +204,11 @@ def quality_section(runs: Sequence[Compared]) -> None:
             st.caption(f"{CURVES[kind]} curves need a task with two outcomes, both of them in the test rows.")
             return
         sentence = quality_sentence(found, kind)
-        with st.container(border=True):
-            st.plotly_chart(
-                _quality_figure(kind, panels), width="stretch", key=f"quality.{kind}",
-                alt=f"{CURVES[kind]} curves, a panel per task and a line per run. {sentence}",
-            )  # fmt: skip
+        with st.container(border=True), offered(f"compare-{kind}"):
+            figure = _quality_figure(kind, panels)
+            told = f"{CURVES[kind]} curves, a panel per task and a line per run. {sentence}"
+            st.plotly_chart(figure, width="stretch", key=f"quality.{kind}", alt=told)
+            remember(of_plotly(told, figure, lambda: quality_svg(kind, panels)))
             st.caption(sentence)
             legend = [f"{run.name}: {WORDS[run.number - 1]}" for run, _ in found]
             sizes = {t: v["rows"] for _, content in found for t, v in content["tasks"].items()}

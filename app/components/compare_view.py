@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import services, wording
 from app.comparing import Compared, differing, sentences, table
+from app.components.figure_files import offered
 from app.components.url_choice import url_choice
 
 #: Runs side by side; more begin another row. Long names of tasks need wider pictures.
@@ -57,7 +58,7 @@ def level_choice(deepest: int) -> int:
 @contextmanager
 def card(run: Compared, title: str | None = None) -> Iterator[None]:
     """A bordered card that names its run."""
-    with st.container(border=True):
+    with st.container(border=True), offered(f"compare {run.name}", about=run.name, key=f"compare.{run.number}"):
         if title is None:
             st.markdown(f"**{run.name}**", help=wording.run_name(run.record))
         else:

@@ -12,6 +12,8 @@ import streamlit as st
 from app import wording
 from app.charts.data import NONE, feature_against_label, funnel, label_correlation, label_overlap, label_rates
 from app.charts.palette import hue
+from app.components.figure_files import offered
+from app.components.live import plain_chart
 from app.data_summary import (
     Summary,
     distribution,
@@ -100,32 +102,31 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
 
 
 def _rates(summary: Summary, tasks: list[str]) -> None:
-    with st.container(border=True, height="stretch"):
+    with st.container(border=True, height="stretch"), offered("data-labels"):
         st.markdown("**Labels**")
         rates = summary.labels[summary.labels["kind"] == "binary"]
         if len(rates):
             claim = wording.join([f"{r.task} {r.rate:.1%}" for r in rates.itertuples()])
-            st.altair_chart(label_rates(summary.labels, tasks), width="stretch", alt=f"Share of positives: {claim}")
+            plain_chart(label_rates(summary.labels, tasks), f"Share of positives: {claim}")
             st.caption("Each share is taken in the task's own sample space: the rows in which the label is known.")
         for row in summary.labels[summary.labels["kind"] == "regression"].itertuples():
             st.caption(f"{row.task}: a number, {row.rate:.3g} on average over {row.rows:,} rows.")
 
 
 def _funnel(summary: Summary) -> None:
-    with st.container(border=True, height="stretch"):
+    with st.container(border=True, height="stretch"), offered("data-funnel"):
         st.markdown("**Funnel**")
         claim = funnel_sentence(summary.funnel)
-        st.altair_chart(funnel(summary.funnel), width="stretch", alt=f"Funnel. {claim}")
+        plain_chart(funnel(summary.funnel), f"Funnel. {claim}")
         st.caption(claim)
 
 
 def _correlation(summary: Summary, tasks: list[str]) -> None:
-    with st.container(border=True, height="stretch"):
+    with st.container(border=True, height="stretch"), offered("data-correlation"):
         st.markdown("**How the labels go together: correlation**")
-        st.altair_chart(
-            label_correlation(summary.correlation, tasks), width="stretch",
-            alt=f"Correlation of the labels of {wording.join(tasks)}",
-        )  # fmt: skip
+        plain_chart(
+            label_correlation(summary.correlation, tasks), f"Correlation of the labels of {wording.join(tasks)}"
+        )
         st.caption("Pearson correlation over the rows that both tasks have: +1 alike, 0 unrelated, \u22121 opposite.")
         if summary.correlation["correlation"].isna().any():
             st.caption(
@@ -135,16 +136,16 @@ def _correlation(summary: Summary, tasks: list[str]) -> None:
 
 
 def _overlap(summary: Summary, tasks: list[str]) -> None:
-    with st.container(border=True, height="stretch"):
+    with st.container(border=True, height="stretch"), offered("data-overlap"):
         st.markdown("**How the labels go together: overlap**")
         claim = overlap_sentence(summary.overlap)
-        st.altair_chart(label_overlap(summary.overlap, tasks), width="stretch", alt=f"Overlap of the labels. {claim}")
+        plain_chart(label_overlap(summary.overlap, tasks), f"Overlap of the labels. {claim}")
         st.caption(f"{claim} Below each share: how many rows have both, among the rows in which both are known.")
 
 
 def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
     tasks = list(schema.task_names)
-    with st.container(border=True):
+    with st.container(border=True), offered("data-feature"):
         st.markdown("**One feature against one label**")
         with st.container(horizontal=True):
             feature = str(
@@ -159,10 +160,10 @@ def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
         ordered = is_ordered(next(f for f in schema.features if f.name == feature))
         label = f"share with {task}" if share else f"mean {task}"
         claim = spread_sentence(rows, label, share)
-        st.altair_chart(
+        plain_chart(
             feature_against_label(rows, feature, label, hue(tasks.index(task)), share=share, ordered=ordered),
-            width="stretch", alt=f"{feature} against {task}. {claim}",
-        )  # fmt: skip
+            f"{feature} against {task}. {claim}",
+        )
         st.caption(
             f"{claim} Bars: training rows. Dots: {label}, with its 95% interval; where intervals overlap, chance may "
             "be all there is."

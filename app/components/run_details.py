@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
-from app import analysis, downloads, exports, report, services, wording
+from app import analysis, downloads, exports, figures, report, services, wording
 from app.charts import still
+from app.charts.svg import as_file
 from app.components.run_view import STATES as STATE_ICONS
 from app.jobs.archive import LONGEST_NOTE, Labels, clean_tag
 from app.jobs.records import RunRecord
@@ -116,21 +118,25 @@ def _take_home(record: RunRecord) -> None:
             lambda: downloads.metrics_parquet(history),
         )  # fmt: skip
     wiring, tasks = analysis.wiring(record, history), spec.schema.task_names
+    pictures: dict[str, Callable[[], str]] = {
+        "architecture": lambda: still.architecture_svg(wiring, tasks, history.gates),
+        "curves": lambda: report.run_curves_svg(report.Told(record, history, Labels())),
+    }
+    if history.gates:
+        pictures["gates"] = lambda: still.gates_svg(wiring, history.gates)
     with st.container(horizontal=True):
-        _file(
-            "Architecture, SVG", f"{stem}-architecture.svg", "image/svg+xml",
-            lambda: still.as_file(still.architecture_svg(wiring, tasks, history.gates)),
-        )  # fmt: skip
-        _file(
-            "Curves, SVG", f"{stem}-curves.svg", "image/svg+xml",
-            lambda: still.as_file(report.run_curves_svg(report.Told(record, history, Labels()))),
-        )  # fmt: skip
-        if history.gates:
-            _file(
-                "Gates, SVG", f"{stem}-gates.svg", "image/svg+xml",
-                lambda: still.as_file(still.gates_svg(wiring, history.gates)),
-            )  # fmt: skip
+        for what, draw in pictures.items():
+            _file(f"{what.capitalize()}, SVG", f"{stem}-{what}.svg", "image/svg+xml", partial(_drawn, draw))
+            _file(f"{what.capitalize()}, PNG", f"{stem}-{what}.png", "image/png", partial(_pixels, draw))
     _weights(record, stem)
+
+
+def _drawn(draw: Callable[[], str]) -> str:
+    return as_file(draw())
+
+
+def _pixels(draw: Callable[[], str]) -> bytes:
+    return figures.png(_drawn(draw))
 
 
 def _weights(record: RunRecord, stem: str) -> None:

@@ -10,8 +10,10 @@ from app.charts.conflict import arrows, conflict_shares, cosine_curves, cosine_t
 from app.charts.curves import auc_curves
 from app.charts.gates import gate_bars
 from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
+from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import adopt
+from app.downloads import file_stem
 from app.jobs.records import RunRecord
 from app.library import History, is_example
 
@@ -84,7 +86,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
     library = services.library()
     kinds = {task.name: "AUC" if task.kind == "binary" else "MSE" for task in analysis.keys(record).spec.schema.tasks}
     metrics = list(dict.fromkeys(kinds.values()))
-    with st.container(border=True):
+    with st.container(border=True), offered(f"{file_stem(record)}-curves"):
         st.markdown(f"**{wording.join(metrics)} by epoch (validation)**")
         base = library.history(baseline.id) if baseline is not None and baseline.id != record.id else None
         rows = analysis.with_yardstick(history, base, wording.run_name(record))
@@ -103,7 +105,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
 def gates_card(record: RunRecord, history: History) -> None:
     """Who listens to whom, and the mean gate weights of an epoch that can be chosen."""
     wiring, tasks = analysis.wiring(record, history), _tasks(record, history)
-    with st.container(border=True):
+    with st.container(border=True), offered(f"{file_stem(record)}-gates"):
         st.markdown("**Who listens to whom**")
         gates = history.gates
         kept = [epoch for epoch in history.epochs if epoch.gates]
@@ -130,7 +132,7 @@ def gates_card(record: RunRecord, history: History) -> None:
 def weights_card(record: RunRecord, history: History) -> None:
     """Loss weight times gradient length is a task's share of the step: the three by epoch."""
     tasks = _tasks(record, history)
-    with st.container(border=True):
+    with st.container(border=True), offered(f"{file_stem(record)}-weights"):
         st.markdown("**What each task puts into the shared step, by epoch**")
         sentence = gradients.weights_sentence(history, tasks)
         titles = ("Loss weight", "× length of its gradient", "= share of the step")
@@ -147,7 +149,7 @@ def conflict_card(record: RunRecord, history: History) -> None:
     """How the tasks' gradients stand to each other: as arrows for two tasks, as a table for more; and by epoch."""
     tasks = _tasks(record, history)
     epoch = gradients.latest(history)
-    with st.container(border=True):
+    with st.container(border=True), offered(f"{file_stem(record)}-conflict"):
         st.markdown("**Do the tasks pull apart?**")
         sentence = gradients.conflict_sentence(history, tasks)
         left, right = st.columns([2, 3])

@@ -11,7 +11,9 @@ import streamlit as st
 from app import analysis, services, sweeps, wording
 from app.analysis import Budget, Seesaw
 from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
+from app.components.figure_files import offered, remember
 from app.components.live import live_chart
+from app.figures import of_vega
 from app.jobs.records import RunRecord
 from mtl_core.spec import RunSpec
 
@@ -71,7 +73,8 @@ def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
     pictures = [(a, b, picture(budget, a, b, equal).groups) for a, b in pairs]
     st.markdown("**Every pair of tasks**" if len(pairs) > len(tasks) - 1 else f"**{task_x} and every other task**")
     told = f"Gains of {len(pictures)} pairs of tasks, each with the single-task cross and the intervals of the means"
-    live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
+    with offered("seesaw-pairs"):
+        live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
     st.caption("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose.")
 
 
@@ -99,13 +102,16 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
     """The square plot; a click on a point opens its run."""
     found = picture(budget, task_x, task_y, equal)
     drawing = seesaw(found.groups, task_x, task_y, _unit(budget, task_x, task_y))
-    picked = st.vega_lite_chart(
-        spec=drawing.spec(), width="content", key=f"{key}.plot", on_select="rerun", selection_mode=[PICK],
-        # Fixed while runs are open: a new text draws the chart anew.
-        alt=f"Gain on {task_x} against gain on {task_y} over single-task models. "
-        + ("The numbers so far are in the table." if any(r.open for r in budget.records)
-           else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y)),
+    # Fixed while runs are open: a new text draws the chart anew.
+    alt = f"Gain on {task_x} against gain on {task_y} over single-task models. " + (
+        "The numbers so far are in the table." if any(r.open for r in budget.records)
+        else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y)
     )  # fmt: skip
+    with offered(f"seesaw {task_x} {task_y}", key=f"{key}.plot"):
+        remember(of_vega(alt, drawing.to_dict))
+        picked = st.vega_lite_chart(
+            spec=drawing.spec(), width="content", key=f"{key}.plot", on_select="rerun", selection_mode=[PICK], alt=alt
+        )
     hidden = len(picture(budget, task_x, task_y).groups) - len(found.groups)
     st.caption(f"{budget.label}. {_notes(found, _unit(budget, task_x, task_y), hidden)}")
     points = picked["selection"].get(PICK, [])

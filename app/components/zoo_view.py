@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import analysis, services, wording, zoo
 from app.charts.architecture import architecture
+from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import ADOPTED, size_text
 from app.components.url_choice import url_choice
@@ -75,7 +76,7 @@ def _entry(entry: Entry) -> None:
         if entry.summary != entry.problem:
             st.caption(entry.summary)
         _run(entry, spec)
-    with st.container(border=True):
+    with st.container(border=True), offered(f"{entry.kind}-{entry.name}"):
         _picture(entry, spec)
     with st.container(border=True):
         _formula(entry)

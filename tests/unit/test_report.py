@@ -11,6 +11,7 @@ import pytest
 
 from app import report
 from app.charts import still
+from app.charts.svg import as_file
 from app.jobs.archive import Labels
 from app.library import examples
 from app.report import Told
@@ -139,6 +140,6 @@ def test_the_width_of_a_line_is_the_weight_of_its_gate() -> None:
 
 def test_a_picture_of_its_own_has_a_ground() -> None:
     (run,) = told("conflict-ple-0")
-    file = still.as_file(report.run_curves_svg(run))
+    file = as_file(report.run_curves_svg(run))
     assert ET.fromstring(file).attrib["style"].startswith("color:")
     assert len(re.findall("<polyline", file)) == 2
