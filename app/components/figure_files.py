@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from app.figures import Figure
+from app.i18n import tr
 
 _drawn = threading.local()
 
@@ -38,7 +39,7 @@ def offered(stem: str, about: str = "", key: str | None = None) -> Iterator[None
     if not figures:
         return
     # Its content is drawn once it is open: most cards are only looked at.
-    popover = st.popover("Save", icon=":material/download:", type="tertiary", key=f"save.{key}", on_change="rerun")
+    popover = st.popover(tr("Save"), icon=":material/download:", type="tertiary", key=f"save.{key}", on_change="rerun")
     if not popover.open:
         return
     with popover:

@@ -8,14 +8,14 @@ from streamlit.testing.v1 import AppTest
 from tests.app.conftest import healthy, visit
 
 PAGES = [
-    ("playground", {}), ("compare", {}), ("compare", {"look": "flow"}), ("seesaw_plot", {}), ("data", {"data": "funnel"}),
-    ("zoo", {}),
+    ("playground", {}), ("compare", {}), ("compare", {"look": "flow"}), ("seesaw_plot", {}),
+    ("data", {"data": "funnel"}), ("zoo", {}),
 ]  # fmt: skip
 
 
 def open_all(at: AppTest) -> AppTest:
     """Press every "Save"."""
-    for key in [key for key in at.session_state.keys() if key.startswith("save.")]:
+    for key in [key for key in at.session_state if key.startswith("save.")]:
         at.session_state[key] = True
     return at.run()
 
