@@ -377,7 +377,8 @@ def test_a_finished_run_offers_its_files(store: RunStore, trained: Train) -> Non
         "runs.export",
         "runs.report",
     }
-    endings = (".json", ".yaml", ".csv", ".parquet", ".safetensors", "-architecture.svg", "-curves.svg", "-gates.svg")
+    figures = [f"-{what}.{kind}" for what in ("architecture", "curves", "gates") for kind in ("svg", "png")]
+    endings = (".json", ".yaml", ".csv", ".parquet", ".safetensors", *figures)
     assert offered == {stem + ending for ending in endings}
     assert [code.value for code in at.code] == [downloads.loading_code(stem).rstrip()]
 
