@@ -33,7 +33,7 @@ def from_text(field: Mapping[str, Any], text: str, tasks: int = 0) -> Any:
     Args:
         field: JSON schema of the option.
         text: from a link: anything.
-        tasks: how many numbers an option with one per task must have.
+        tasks: how many numbers an option with one per task must have, if it has several.
 
     Raises:
         ValueError: it is no value of this option.
@@ -49,6 +49,11 @@ def from_text(field: Mapping[str, Any], text: str, tasks: int = 0) -> Any:
         return values
     if text == "none" and any(choice.get("type") == "null" for choice in choices):
         return None
+    if (several := one_or_each(field)) is not None and "-" in text.lstrip("-"):
+        whole = _whole_numbers(several, text)
+        if len(whole) != tasks:
+            raise ValueError("one number per task")
+        return whole
     plain = {**field, **next(choice for choice in choices if choice.get("type") != "null")}
     if "enum" in plain:
         return _one_of({str(value): value for value in plain["enum"]}, text)
@@ -56,6 +61,14 @@ def from_text(field: Mapping[str, Any], text: str, tasks: int = 0) -> Any:
     if read is None:
         raise ValueError("not kept in links")
     return read(plain, text)
+
+
+def one_or_each(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Of an option that holds one whole number for all tasks or one for each: the schema of the several."""
+    kinds = {choice.get("type"): choice for choice in field.get("anyOf", ())}
+    if "integer" in kinds and kinds.get("array", {}).get("items", {}).get("type") == "integer":
+        return dict(kinds["array"])
+    return None
 
 
 def _one_of(values: Mapping[str, Any], text: str) -> Any:

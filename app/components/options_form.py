@@ -11,6 +11,8 @@ import streamlit as st
 
 from app.components.url_values import UrlValues
 from app.core_texts import label, paragraphs, words
+from app.i18n import tr
+from app.url_text import one_or_each
 
 #: A range up to this wide is a slider, a wider one a number to type.
 SLIDER_STEPS = 64
@@ -93,6 +95,8 @@ def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowe
     key, described = f"{form.key}.{name}", field.get("description")
     if field.get("per_task"):
         return _per_task(name, field, start, form)
+    if one_or_each(field) is not None and len(form.task_names) > 1:
+        return _one_or_each(name, field, start, form)
     plain = _first_plain(field)
     if "enum" in plain and allowed is not None:
         plain = {**plain, "enum": list(allowed(name, plain["enum"]))}
@@ -118,12 +122,17 @@ def _pick(name: str, field: Mapping[str, Any], start: Any, kept: dict[str, Any])
 
 
 def _integer(name: str, field: Mapping[str, Any], start: int | None, kept: dict[str, Any]) -> int | None:
-    low, high = field.get("minimum"), field.get("maximum")
     if start is None:
+        low, high = field.get("minimum"), field.get("maximum")
         return cast(int | None, st.number_input(label(name), low, high, None, step=1, placeholder="none", **kept))
+    return _whole(label(name), field, kept)
+
+
+def _whole(called: str, field: Mapping[str, Any], kept: dict[str, Any]) -> int:
+    low, high = field.get("minimum"), field.get("maximum")
     if low is not None and high is not None and high - low <= SLIDER_STEPS:
-        return int(st.slider(label(name), low, high, step=1, **kept))
-    return int(st.number_input(label(name), low, high, step=1, **kept))
+        return int(st.slider(called, low, high, step=1, **kept))
+    return int(st.number_input(called, low, high, step=1, **kept))
 
 
 def _real(name: str, field: Mapping[str, Any], start: float | None, kept: dict[str, Any]) -> float | None:
@@ -194,6 +203,39 @@ def _per_task(name: str, field: Mapping[str, Any], start: Sequence[float] | None
     if form.url is not None:
         form.url.write_down(f"{form.prefix}{name}", values, starts)
     return values
+
+
+def _one_or_each(name: str, field: Mapping[str, Any], start: int | Sequence[int], form: Form) -> int | list[int]:
+    """A whole number for all tasks, or, where a switch says so, one for each; equal ones are written as one."""
+    key, plain = f"{form.key}.{name}", _first_plain(field)
+    switch, keys = f"{key}.each", [f"{key}.{task}" for task in form.task_names]
+
+    def hold(value: int | Sequence[int]) -> None:
+        st.session_state[switch] = not isinstance(value, int)
+        st.session_state.update([(key, value)] if isinstance(value, int) else zip(keys, value, strict=True))
+
+    brought = form.url.brought(f"{form.prefix}{name}", field, start, len(keys)) if form.url is not None else []
+    for value in brought or ([] if switch in st.session_state else [start]):
+        hold(value)
+
+    kept: dict[str, Any] = {"persist_state": "session", "help": field.get("description")}
+    if st.session_state[switch]:
+        for each in keys:  # what is not known yet begins where the common number stands
+            st.session_state.setdefault(each, st.session_state.get(key))
+        columns = st.columns(2) if len(keys) >= MANY_TASKS else [st.container()]
+        numbers = []
+        for k, (task, each) in enumerate(zip(form.task_names, keys, strict=True)):
+            with columns[k % len(columns)]:
+                numbers.append(_whole(tr("{what} of {task}", what=label(name), task=task), plain, kept | {"key": each}))
+        found: int | list[int] = numbers if len(set(numbers)) > 1 else numbers[0]
+    else:
+        if key not in st.session_state:
+            st.session_state[key] = max(st.session_state[each] for each in keys)
+        found = _whole(label(name), plain, kept | {"key": key})
+    st.toggle(tr("A number for each task"), key=switch, persist_state="session")
+    if form.url is not None:
+        form.url.write_down(f"{form.prefix}{name}", found, start)
+    return found
 
 
 def _first_plain(field: Mapping[str, Any]) -> Mapping[str, Any]:

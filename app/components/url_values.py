@@ -52,13 +52,28 @@ class UrlValues:
             start: the default.
             shown: how the control holds the value; None: as it is.
         """
-        for value in self._brought(name, field, start, 0):
+        for value in self.brought(name, field, start, 0):
             st.session_state[key] = value if shown is None else shown(value)
 
     def take_up_each(self, name: str, field: Mapping[str, Any], keys: Sequence[str], starts: Sequence[Any]) -> None:
         """The same for an option with one value, and one control, per task."""
-        for values in self._brought(name, field, list(starts), len(keys)):
+        for values in self.brought(name, field, list(starts), len(keys)):
             st.session_state.update(zip(keys, values, strict=True))
+
+    def brought(self, name: str, field: Mapping[str, Any], start: Any, tasks: int) -> list[Any]:
+        """What the URL brings that is new, as a list with nothing in it where there is none.
+
+        Args:
+            name: of the parameter.
+            field: JSON schema of the option.
+            start: the default.
+            tasks: how many numbers there are where there is one per task.
+        """
+        asked = st.query_params.get(name)
+        if asked is not None and (self._loading or asked != st.session_state.get(f"{name}.in_url")):
+            with suppress(ValueError):
+                return [from_text(field, asked, tasks)]
+        return [start] if self._loading else []
 
     def write_down(self, name: str, value: Any, start: Any) -> None:
         """After the control was drawn: the URL says its value, or nothing if that is the default."""
@@ -76,14 +91,6 @@ class UrlValues:
             if name.startswith(tuple(prefixes)) and name not in self._drawn:
                 st.query_params.pop(name, None)
                 st.session_state.pop(f"{name}.in_url", None)
-
-    def _brought(self, name: str, field: Mapping[str, Any], start: Any, tasks: int) -> list[Any]:
-        """The new value, as a list with nothing in it where there is none."""
-        asked = st.query_params.get(name)
-        if asked is not None and (self._loading or asked != st.session_state.get(f"{name}.in_url")):
-            with suppress(ValueError):
-                return [from_text(field, asked, tasks)]
-        return [start] if self._loading else []
 
 
 def _same(value: Any, start: Any) -> bool:

@@ -267,10 +267,40 @@ def test_the_controls_can_be_set_to_the_run_that_is_shown(store: RunStore) -> No
     assert [record.state for record in store.runs()] == ["queued"]
 
 
-def test_options_without_a_control_are_told(store: RunStore) -> None:
+def test_private_experts_can_be_one_number_or_one_for_each_task(store: RunStore) -> None:
+    at = healthy(visit(trunk="cgc"))
+    at.slider(key="play.conflict.cgc.task_experts").set_value(3).run()
+    assert one(at, "t.task_experts") == "3"
+    at.toggle(key="play.conflict.cgc.task_experts.each").set_value(True).run()
+    assert [at.slider(key=f"play.conflict.cgc.task_experts.{task}").value for task in "AB"] == [3, 3]
+    assert spec_of(at, store).model.trunk.options["task_experts"] == 3
+    at.slider(key="play.conflict.cgc.task_experts.B").set_value(1).run()
+    assert one(at, "t.task_experts") == "3-1"
+    assert spec_of(at, store).model.trunk.options["task_experts"] == [3, 1]
+    at.toggle(key="play.conflict.cgc.task_experts.each").set_value(False).run()
+    assert one(at, "t.task_experts") == "3"
+    healthy(at)
+
+
+@pytest.mark.parametrize(("text", "found"), [("2-1", [2, 1]), ("2-2", 2), ("2", 2), ("2-1-1", 1), ("2-99", 1)])
+def test_a_link_says_how_many_private_experts_each_task_has(text: str, found: int | list[int], store: RunStore) -> None:
+    at = healthy(visit(trunk="ple", **{"t.task_experts": text}))
+    assert spec_of(at, store).model.trunk.options["task_experts"] == found
+
+
+def test_the_controls_take_up_unequal_numbers_of_a_run(store: RunStore) -> None:
     value = small("cgc").to_json()
     value["model"]["trunk"]["options"]["task_experts"] = [2, 1]
     run, _ = store.submit(RunSpec.parse(value))
+    at = visit(run=run.id)
+    at.button(key=f"adopt.{run.id}").click().run()
+    assert one(healthy(at), "t.task_experts") == "2-1"
+    assert not at.toast
+
+
+def test_options_without_a_control_are_told(store: RunStore) -> None:
+    first, _ = store.submit(small("cgc"))
+    run, _ = store.submit(small("cgc", init_from=first.id))
     at = visit(run=run.id)
     at.button(key=f"adopt.{run.id}").click().run()
     assert "no control" in at.toast[0].value

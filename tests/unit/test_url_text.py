@@ -15,11 +15,13 @@ from mtl_core.spec import RunSpec, TrainingSpec
 
 INTEGER = {"type": "integer", "minimum": 1, "maximum": 64}
 REAL = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+WHOLE = {"type": "integer", "minimum": 0, "maximum": 32}
 LAYERS = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 4096}, "minItems": 1, "maxItems": 3}
 PER_TASK = {
     "per_task": True,
     "anyOf": [{"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 9}}, {"type": "null"}],
 }
+ONE_OR_EACH = {"anyOf": [WHOLE, {"type": "array", "items": WHOLE}]}
 MAYBE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
 
 
@@ -36,6 +38,8 @@ MAYBE = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
         (LAYERS, [64, 32], "64-32"),
         ({**LAYERS, "minItems": 0}, [], "none"),
         (PER_TASK, [1.0, 0.2], "1,0.2"),
+        (ONE_OR_EACH, 3, "3"),
+        (ONE_OR_EACH, [3, 1], "3-1"),
         (MAYBE, None, "none"),
         (MAYBE, 3, "3"),
         ({"type": "string"}, "x y", "x y"),
@@ -72,6 +76,10 @@ def test_a_value_and_its_text(field: dict[str, Any], value: Any, text: str) -> N
         (PER_TASK, "1"),
         (PER_TASK, "1,2,3"),
         (PER_TASK, "1,99"),
+        (ONE_OR_EACH, "3-1-1"),
+        (ONE_OR_EACH, "3-99"),
+        (ONE_OR_EACH, "-1"),
+        (ONE_OR_EACH, "3-"),
         ({"type": "string"}, "x" * (LONGEST + 1)),
         ({"type": "string"}, "a\x00b"),
         ({"type": "object"}, "{}"),
