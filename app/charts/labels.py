@@ -30,6 +30,8 @@ def place_labels(
         half_w, half_h = len(text) * LETTER / 2, LINE / 2
         best: tuple[float, float, float] | None = None
         for distance in (18, 34, 52, 74, 100):
+            if best is not None and best[0] <= distance * 2:
+                break  # from here on the distance alone costs as much
             for step in range(16):
                 angle = math.pi / 8 * step
                 dx = math.cos(angle) * (distance + half_w * abs(math.cos(angle)))
