@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from app.charts.architecture import architecture, layout
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, auc_curves
 from app.charts.drawing import Drawing
-from app.charts.gates import bar_rows, gate_bars, gate_distributions, gate_heatmap
+from app.charts.gates import bar_rows, gate_bars
+from app.charts.inside import bounds, gate_spread
 from app.charts.order import drawing_order
 from app.charts.palette import (
     FAMILY_COLOURS,
@@ -97,10 +97,9 @@ def means(gates: dict[str, GateSummary]) -> dict[str, Sequence[float]]:
     return {name: summary.mean for name, summary in gates.items()}
 
 
-def as_json(figure: Drawing | go.Figure) -> dict[str, Any]:
+def as_json(figure: Drawing) -> dict[str, Any]:
     """The figure as a browser gets it: strict JSON."""
-    value = json.loads(figure.to_json()) if isinstance(figure, go.Figure) else figure.to_dict()
-    answer: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    answer: dict[str, Any] = json.loads(json.dumps(figure.to_dict(), allow_nan=False))
     return answer
 
 
@@ -112,10 +111,8 @@ def layers(drawing: Drawing) -> list[dict[str, Any]]:
 def test_every_trunk_is_drawn(trunk: str, tasks: int, options: dict[str, Any]) -> None:
     wired, names = wiring(trunk, tasks, **options), TASKS[:tasks]
     gates = summaries(wired)
-    figures: list[Drawing | go.Figure] = [architecture(wired, names), architecture(wired, names, means(gates))]
+    figures = [architecture(wired, names), architecture(wired, names, means(gates))]
     figures += [gate_bars(wired, gates), gate_bars(wired, {})]
-    figures += [gate_distributions(wired, gates, level + 1) for level in range(len(wired.levels))]
-    figures += [gate_distributions(wired, {}), gate_heatmap(wired, [(1, gates), (2, summaries(wired, 1))])]
     for figure in figures:
         assert as_json(figure)
 
@@ -161,8 +158,11 @@ def test_a_task_has_one_hue_in_every_chart() -> None:
         assert set(nodes[nodes["about"].str.endswith(f"private to {name}")]["colour"]) == {hue(k)}
         bars = bar_rows(wired, gates)
         assert set(bars[bars["expert"].str.startswith(name)]["colour"]) == {pale(hue(k), 0.5)}
-    titles = [axis["title"]["font"]["color"] for axis in y_axes(gate_distributions(wired, gates))]
-    assert titles == [hue(0), hue(1)]
+    spread = gate_spread(wired, gates, 2, (0.0, 1.0)).data
+    assert list(spread["texts"].query("role == 'gate'")["colour"]) == [hue(0), hue(1)]
+    for k, name in enumerate(names):
+        drawn = spread["shapes"][spread["shapes"]["about"].str.startswith(f"{name} on")]
+        assert set(drawn["colour"]) == {hue(k)}
 
 
 def test_a_shared_expert_is_grey_everywhere() -> None:
@@ -310,57 +310,42 @@ def test_shared_experts_are_drawn_between_private_ones(trunk: str, tasks: int) -
 # Gate weights
 
 
-def y_axes(figure: go.Figure) -> list[dict[str, Any]]:
-    shape = as_json(figure)["layout"]
-    return [axis for name, axis in shape.items() if name.startswith("yaxis")]
-
-
-@pytest.mark.parametrize("trunk", ["single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"])
-def test_distributions_have_one_scale(trunk: str) -> None:
-    wired = wiring(trunk)
-    for level in range(1, len(wired.levels) + 1):
-        axes = y_axes(gate_distributions(wired, summaries(wired), level))
-        assert len(axes) == len(wired.levels[level - 1].gates)
-        assert {tuple(axis["range"]) for axis in axes} == {(-0.02, 1.02)}
-        assert {tuple(axis["tickvals"]) for axis in axes} == {(0, 0.5, 1)}
-
-
 @pytest.mark.parametrize("trunk", ["mmoe", "cgc", "ple"])
 def test_an_expert_that_a_gate_may_not_see_is_not_drawn_as_zero(trunk: str) -> None:
     wired = wiring(trunk)
     gates = summaries(wired)
     for number, level in enumerate(wired.levels, start=1):
-        spec = as_json(gate_distributions(wired, gates, number))
+        drawn = gate_spread(wired, gates, number, (0.0, 1.0)).data
         visible = sum(len(gate.sees) for gate in level.gates)
         hidden = len(level.gates) * len(level.experts) - visible
-        words = [note["text"] for note in spec["layout"].get("annotations", [])]
-        assert words.count("not visible") == hidden
-        assert len(words) == visible + hidden
-        drawn = [trace for trace in spec["data"] if trace.get("fill") == "toself"]
-        assert len(drawn) == visible
-        labels = {trace["text"].split(":")[0] for trace in drawn}
+        words = list(drawn["texts"].query("role == 'empty'")["text"])
+        assert words == ["not visible"] * hidden
+        assert drawn["shapes"]["shape"].nunique() == visible
+        labels = {about.split(":")[0] for about in drawn["shapes"]["about"]}
         assert labels == {f"{g.name} on {level.experts[e].name}" for g in level.gates for e in g.sees}
-    heat = as_json(gate_heatmap(wired, [(1, gates)]))
-    pairs = sum(len(gate.sees) for level in wired.levels for gate in level.gates)
-    assert len(heat["layout"]["yaxis"]["ticktext"]) == pairs
     bars = bar_rows(wired, gates)
     assert len(bars) == sum(len(gate.sees) for gate in wired.levels[-1].gates)
 
 
-def test_a_violin_is_as_wide_as_its_histogram_and_stays_within_the_scale() -> None:
-    wired = wiring("mmoe", experts=2)
+@pytest.mark.parametrize("options", [{"experts": 2}, {"layers": [4]}], ids=["mmoe", "cross_stitch"])
+def test_a_violin_is_as_wide_as_its_histogram_and_stays_within_the_scale(options: dict[str, Any]) -> None:
+    wired = wiring("mmoe" if "experts" in options else "cross_stitch", **options)
     gates = summaries(wired)
-    spec = as_json(gate_distributions(wired, gates))
-    (first, *_) = [trace for trace in spec["data"] if trace.get("fill") == "toself"]
-    counts = gates[gate_key(1, TASKS[0])].histogram[0]
-    half = len(first["x"]) // 2
-    assert max(first["x"]) - min(first["x"]) == pytest.approx(0.8)
-    widths = dict(zip(np.round(first["y"][:half], 6), first["x"][:half], strict=True))
-    for i, count in enumerate(counts):
-        if count:
-            assert widths[round((i + 0.5) / BINS, 6)] == pytest.approx(0.4 * count / max(counts))
-    assert min(first["y"]) >= 0
-    assert max(first["y"]) <= 1
+    low, high = scale = bounds([gates])
+    shapes = gate_spread(wired, gates, 1, scale).data["shapes"].set_index("shape")
+    for g, gate in enumerate(wired.levels[0].gates):
+        summary = gates[gate_key(1, gate.name)]
+        base = (len(wired.levels[0].gates) - 1 - g) * 1.22  # bands of height 1 from below, the first gate's on top
+        for e in gate.sees:
+            violin, counts = shapes.loc[f"{g}.{e}"], summary.histogram[e]
+            widths = dict(zip((violin["y"] - base).round(6), violin["x1"] - violin["x0"], strict=True))
+            assert max(widths.values()) == pytest.approx(0.72)
+            assert 0 <= min(widths) < max(widths) <= 1.02  # the ends of a run's scale are rounded to tenths
+            for i, count in enumerate(counts):
+                if count:
+                    weight = summary.low + (i + 0.5) / BINS * (summary.high - summary.low)
+                    place = round((weight - low) / (high - low), 6)
+                    assert widths[place] == pytest.approx(0.72 * count / max(counts))
 
 
 def test_the_pieces_of_a_bar_make_up_its_length() -> None:
@@ -388,49 +373,6 @@ def test_constants_that_are_negative_go_to_the_left_of_zero() -> None:
     # Where weights need not sum to 1, the scale follows them.
     (bars_layer, _) = layers(gate_bars(wired, gates))
     assert "domain" not in bars_layer["encoding"]["x"]["scale"]
-
-
-def test_distributions_and_heat_maps_reach_as_far_as_constants_do() -> None:
-    wired = wiring("cross_stitch", layers=[4])
-    gates = summaries(wired)
-    low, high = min(s.low for s in gates.values()), max(s.high for s in gates.values())
-    assert low < 0
-    assert high > 1
-    figure = gate_distributions(wired, gates)
-    for axis in y_axes(figure):
-        assert axis["range"] == pytest.approx([low - 0.02, high + 0.02])
-    for trace in as_json(figure)["data"]:
-        if trace.get("fill") == "toself":
-            assert low <= min(trace["y"]) < max(trace["y"]) <= high
-    gates = {name: s.model_copy(update={"mean": [1.4, -0.6]}) for name, s in gates.items()}
-    (heat,) = as_json(gate_heatmap(wired, [(1, gates)]))["data"]
-    assert (heat["zmin"], heat["zmax"]) == (-0.6, 1.4)
-
-
-def test_the_heat_map_has_a_column_per_epoch_and_the_full_scale() -> None:
-    wired = wiring("mmoe", experts=3)
-    epochs = [(n, summaries(wired, n)) for n in range(1, 31)]
-    spec = as_json(gate_heatmap(wired, epochs))
-    (heat,) = spec["data"]
-    assert (heat["zmin"], heat["zmax"]) == (0, 1)
-    values = np.array(
-        [[gates[gate_key(1, name)].mean[e] for _, gates in epochs] for name in TASKS[:2] for e in range(3)]
-    )
-    assert np.allclose(_array(heat["z"]), values)
-    ticks = spec["layout"]["xaxis"]["tickvals"]
-    assert len(ticks) <= 8
-    assert ticks[-1] == 30
-
-
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    """A Plotly array, which may be packed."""
-    if isinstance(value, dict):
-        import base64
-
-        flat = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
-        shape = [int(n) for n in str(value.get("shape", flat.size)).split(",")]
-        return flat.reshape(shape)
-    return np.asarray(value)
 
 
 # Curves

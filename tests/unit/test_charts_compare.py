@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pandas as pd
@@ -74,6 +75,7 @@ def test_matrix_and_spread_show_every_gate_on_the_scale_of_all(trunk: str) -> No
         cells = rows_of(gate_matrix(wired, gates, number, scale), "cells")
         shown = {(c["row"], c["column"]): c for c in cells}
         spread = gate_spread(wired, gates, number, scale)
+        json.dumps(spread.to_dict(), allow_nan=False)
         means = [m for m in rows_of(spread, "marks") if m["role"] == "mean"]
         assert len(means) == sum(len(gate.sees) for gate in level.gates)
         for gate in level.gates:
