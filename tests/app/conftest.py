@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -81,6 +83,14 @@ def small(trunk: str = "mmoe", **changes: Any) -> RunSpec:
         trunk,
         **{"data": {"name": "conflict", "options": {"rows": 500}}, "training": training, **changes},
     )
+
+
+@pytest.fixture(scope="package", autouse=True)
+def packages_are_looked_through_once() -> Iterator[None]:
+    """Each test session of a page would read every installed package's metadata, in search of components."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture(autouse=True)
