@@ -12,7 +12,7 @@ from mtl_core.engine.rows import Rows, Shelf
 from mtl_core.events import GateSummary
 from mtl_core.metrics import task_metrics
 from mtl_core.nn.heads import Output, joint_part
-from mtl_core.nn.model import Model
+from mtl_core.nn.model import Model, serving
 from mtl_core.probes import PROBE_ROWS, summarise_gate
 from mtl_core.schema import Task
 
@@ -43,13 +43,9 @@ def evaluate(population: Population, shelf: Shelf, splits: Sequence[Rows], tasks
 @torch.no_grad()
 def score(model: Model, rows: Rows, tasks: Sequence[Task]) -> Scores:
     """Metrics per task of one model over all rows at once; its mode is put back afterwards."""
-    was = model.training
-    model.eval()
-    try:
-        starts = range(0, max(len(rows.labels), 1), EVALUATION_ROWS)
+    starts = range(0, max(len(rows.labels), 1), EVALUATION_ROWS)
+    with serving(model):
         return _scores([model(rows.at(slice(s, s + EVALUATION_ROWS)).inputs) for s in starts], rows, tasks)
-    finally:
-        model.train(was)
 
 
 def _member(out: Output, member: int) -> Output:

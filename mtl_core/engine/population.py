@@ -21,8 +21,9 @@ from mtl_core.engine.memory import keep_freed_memory
 from mtl_core.engine.optimizer import Optimizer
 from mtl_core.engine.replay import Replay
 from mtl_core.engine.rows import Rows
+from mtl_core.nn.encoder import Inputs
 from mtl_core.nn.heads import Output
-from mtl_core.nn.model import Model
+from mtl_core.nn.model import Model, serving
 from mtl_core.spec import RunSpec
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class Population:
         self._model = models[0]
         self._objective = _Objective(self._model)
         self._buffers = dict(self._objective.named_buffers())
+        self._model_buffers = dict(self._model.named_buffers())
         device = probe.labels.device
         self.device = device
         if device.type == "cpu":
@@ -103,7 +105,7 @@ class Population:
     def sharing(self) -> Sharing:
         """Which parameters the tasks share; found out when it is first asked for."""
         if self._sharing is None:
-            with _Serving(self._model):
+            with serving(self._model):
                 self._sharing = Sharing(shared_units(self._model, _reaching_losses(self._model, self._probe)))
         return self._sharing
 
@@ -122,6 +124,7 @@ class Population:
         self._slopes = self._played(self._slopes_worked_out)
         self._losses = self._played(self._losses_worked_out)
         self._gramian = self._played(self._gramian_worked_out)
+        self._outputs = self._played(self._outputs_worked_out)
 
     def _played(self, function: Callable[..., T]) -> Callable[..., T]:
         """On a CPU, where a small step is mostly bookkeeping, a function that is recorded and played."""
@@ -161,7 +164,8 @@ class Population:
     def _gramian_worked_out(self, tensors: Sequence[Tensor], rows: Rows, per_member: bool) -> Tensor:
         """Gramians [M, K, K] of the tasks' gradients on shared parameters."""
         leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-        losses, _, _ = self._evaluate(leaves, rows, None, per_member)
+        with serving(self._model):
+            losses, _, _ = self._evaluate(leaves, rows, None, per_member)
         return self.sharing.gramian(per_task(losses, leaves, self._stacked))
 
     def _slopes_worked_out(
@@ -231,22 +235,24 @@ class Population:
     def look(self, rows: Rows, weights_MK: Tensor, sums: ConflictSums, *, per_member: bool) -> ConflictSums:
         """Add the conflict of the tasks' gradients on these rows, without a step."""
         _ = self.sharing  # found out before a look is recorded
-        with _Serving(self._model):
-            return sums.add(self._gramian(self._tensors, rows, per_member), weights_MK)
+        return sums.add(self._gramian(self._tensors, rows, per_member), weights_MK)
 
-    @torch.no_grad()
     def outputs(self, rows: Rows, *, per_member: bool) -> Output:
         """What the models return for these rows, in evaluation mode, every tensor [M, B, ...]."""
-        with _Serving(self._model):
+        return self._outputs(self._tensors, rows.inputs, per_member)
+
+    def _outputs_worked_out(self, tensors: Sequence[Tensor], inputs: Inputs, per_member: bool) -> Output:
+        """As `outputs`."""
+
+        def each(parameters: dict[str, Tensor], inputs: Inputs) -> Output:
+            return cast(Output, functional_call(self._model, (parameters, self._model_buffers), (inputs,)))
+
+        parameters = dict(zip(self.parameters, tensors, strict=True))
+        with serving(self._model), torch.no_grad():
             if self.size == 1:
-                out = self._model((rows.at(0) if per_member else rows).inputs)
+                out = each(parameters, Inputs(*(part[0] for part in inputs)) if per_member else inputs)
                 return Output(*({name: tensor[None] for name, tensor in part.items()} for part in out))
-            buffers = dict(self._model.named_buffers())
-
-            def each(parameters: dict[str, Tensor], inputs: Any) -> Output:
-                return cast(Output, functional_call(self._model, (parameters, buffers), (inputs,)))
-
-            out = vmap(each, in_dims=(0, 0 if per_member else None))(self.parameters, rows.inputs)
+            out = vmap(each, in_dims=(0, 0 if per_member else None))(parameters, inputs)
             return Output(*({n: t.expand(self.size, *t.shape[1:]) for n, t in part.items()} for part in out))
 
     def train_mode(self) -> None:
@@ -302,20 +308,6 @@ class Population:
         with torch.no_grad():
             sound = [p.isfinite().flatten(1).all(1) for p in self.parameters.values()]
             return torch.stack(sound).all(0).tolist()
-
-
-class _Serving:
-    """Evaluation mode for a while; the mode is put back afterwards."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._was_training = self._model.training
-        self._model.eval()
-
-    def __exit__(self, *exception: object) -> None:
-        self._model.train(self._was_training)
 
 
 def _reaching_losses(model: Model, rows: Rows) -> Tensor:

@@ -16,12 +16,12 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map
 
 T = TypeVar("T")
 
 #: Calls that are worked out before one is recorded: about what a recording costs, and what it saves in as many calls.
-WORKED_OUT = 30
+WORKED_OUT = 20
 #: Kernels that hand a number to Python. What comes after may depend on it, so such a step is never played.
 READING = {"aten::_local_scalar_dense", "aten::equal", "aten::nonzero", "aten::unique_dim", "aten::_unique2"}
 
@@ -50,9 +50,8 @@ class Replay(Generic[T]):
 
     def __call__(self, *args: Any) -> T:
         """What the function returns."""
-        leaves, tree = tree_flatten(args)
-        key = (tree, tuple((x.shape, x.dtype) if isinstance(x, Tensor) else x for x in leaves))
-        inputs = [x for x in leaves if isinstance(x, Tensor)]
+        inputs: list[Tensor] = []
+        key = _shape(args, inputs)
         program = self._programs.get(key)
         if program is not None:
             return cast(T, program.play(inputs))
@@ -61,7 +60,7 @@ class Replay(Generic[T]):
         seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen != WORKED_OUT + 1:
             return self._function(*args)
-        out, program = _record(self._function, leaves, tree)
+        out, program = _record(self._function, inputs, args)
         if program is not None:
             self._on_trial[key] = program
         return cast(T, out)
@@ -96,9 +95,8 @@ class _Program:
     def __init__(
         self, calls: Sequence[_Call], constants: dict[int, Tensor], inputs: Sequence[Tensor], out: Any
     ) -> None:
-        places, self._tree = tree_flatten(out, is_leaf=_is_place)
-        results = [place.number for place in places if _is_place(place)]
-        self._places = places
+        self._out = out
+        results = [place.number for place in _places(out)]
 
         def run(*given: Tensor) -> tuple[Tensor, ...]:
             tensors = {**constants, **dict(enumerate(given))}
@@ -118,8 +116,8 @@ class _Program:
         """What the function would return for these tensors."""
         # Its optimiser would merge and reorder products, which rounds differently.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            results = iter(self._compiled(*inputs))
-        return tree_unflatten([next(results) if _is_place(x) else x for x in self._places], self._tree)
+            results = self._compiled(*inputs)
+        return _filled(self._out, iter(results))
 
 
 class _Recorder(TorchDispatchMode):
@@ -134,6 +132,11 @@ class _Recorder(TorchDispatchMode):
         self._alive: list[Tensor] = []  # a tensor that is gone could pass its identity on
         for tensor in inputs:
             self._number(tensor)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to be passed over by a compiler that nobody uses, torch would import it, which takes seconds."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the kernel, and take note."""
@@ -162,12 +165,23 @@ class _Recorder(TorchDispatchMode):
         return len(self._alive) - 1
 
 
-def _record(function: Callable[..., Any], leaves: list[Any], tree: TreeSpec) -> tuple[Any, _Program | None]:
+def _shape(tree: Any, found: list[Tensor]) -> Any:
+    """What tells calls apart; the tree's tensors are added to `found`. (torch's own walk takes ten times as long.)"""
+    if isinstance(tree, Tensor):
+        found.append(tree)
+        return tree.shape, tree.dtype
+    if isinstance(tree, tuple | list):
+        return tuple([_shape(branch, found) for branch in tree])
+    if isinstance(tree, dict):
+        return tuple([(name, _shape(branch, found)) for name, branch in tree.items()])
+    return tree
+
+
+def _record(function: Callable[..., Any], inputs: Sequence[Tensor], args: Sequence[Any]) -> tuple[Any, _Program | None]:
     """What the function returns, and its program; none where it cannot be played."""
-    inputs = [x for x in leaves if isinstance(x, Tensor)]
     recorder = _Recorder(inputs)
     with recorder:
-        out = function(*tree_unflatten(leaves, tree))
+        out = function(*args)
     if recorder.reads_numbers:
         return out, None
     places = tree_map(lambda x: recorder.place(x) if isinstance(x, Tensor) else x, out)
@@ -183,6 +197,20 @@ def _needed(calls: Sequence[_Call], results: set[int]) -> list[_Call]:
             kept.append(call)
             results.update(place.number for place in _places((call.args, call.kwargs)))
     return kept[::-1]
+
+
+def _filled(tree: Any, tensors: Iterator[Tensor]) -> Any:
+    """The tree with its places taken by these tensors, one after the other."""
+    if isinstance(tree, _Place):
+        return next(tensors)
+    if isinstance(tree, tuple):
+        parts = [_filled(branch, tensors) for branch in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    if isinstance(tree, list):
+        return [_filled(branch, tensors) for branch in tree]
+    if isinstance(tree, dict):
+        return {name: _filled(branch, tensors) for name, branch in tree.items()}
+    return tree
 
 
 def _is_place(x: Any) -> bool:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mtl_core.nn.initial import uniform
-from mtl_core.nn.mlp import MLPBank
+from mtl_core.nn.mlp import MLPBank, apart, side_by_side
 from mtl_core.trunks.wiring import Level
+
+
+class _Readers(NamedTuple):
+    """Experts, and weights of gates, that read one stream: one product serves all of them."""
+
+    stream: int
+    experts: slice
+    pairs: slice
 
 
 class GatedExperts(nn.Module):
@@ -63,15 +72,19 @@ class GatedExperts(nn.Module):
         self._keep("beside", torch.tensor([0 if gate.beside is None else gate.beside + 1 for gate in gates]))
         self._build_native(level, generator)
         # Known while building, so that the forward pass branches on no data.
-        self.one_source = len({expert.source for expert in experts}) == 1
+        #: Expert e reads stream e.
+        self.in_order = all(expert.source == e for e, expert in enumerate(experts))
         self.one_selector = len({(gate.source, gate.beside) for gate in gates}) == 1
-        self.first_source, self.first_selector = experts[0].source, gates[0].source
+        self.first_selector = gates[0].source
         self.sees_all = bool(seen.all())
         #: Every gate chooses among all experts, so that logits need no sorting.
         self.chooses_all = bool(chooses.all())
         self.adds = any(gate.beside is not None for gate in gates)
         self.any_fixed = any(gate.fixed for gate in gates)
         self.any_detached = bool(detached.any())
+        self.readers = _readers(level)
+        #: The readers' products make the gates' logits too.
+        self.joint = bool(self.readers) and self.readers[-1].pairs.stop == self.pairs > 0
 
     def _build_native(self, level: Level, generator: torch.Generator) -> None:
         """Weights past the softmax: learned where a gate has several native experts, 1 where it has one."""
@@ -93,11 +106,18 @@ class GatedExperts(nn.Module):
     def _keep(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor, persistent=False)
 
-    def gates(self, x_SBD: Tensor, noise_BN: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    def gates(
+        self,
+        x_SBD: Tensor,
+        noise_BN: Tensor | None = None,
+        dropout: float = 0.0,
+        pairs_BP: Tensor | None = None,
+    ) -> Tensor:
         """Gate weights [G, B, E]: exactly 0 where an expert is not visible; a softmax gate's rows sum to 1.
 
         Args:
             x_SBD: what the gates select from.
+            pairs_BP: the logits, where they are known already.
             noise_BN: a uniform number for each pair of a gate that chooses and an expert that it sees.
             dropout: an expert whose number is below it is left out, and the others' weights are scaled up to sum to 1;
                 that with the largest number always stays.
@@ -107,9 +127,10 @@ class GatedExperts(nn.Module):
             alone = self.visible.to(x_SBD.dtype)
             weights = torch.where(self.fixed.any(1, keepdim=True), self.fixed, alone) if self.any_fixed else alone
             return weights[:, None, :].expand(gates, rows, -1)
-        if self.one_selector:
-            # One product for all gates, then each pair's logit to its place.
-            pairs_BP = self._selector(x_SBD)[0] @ self.gate_weight.T
+        if pairs_BP is None and self.one_selector:
+            pairs_BP = self._selector(x_SBD).squeeze(0) @ self.gate_weight.T  # one product for all gates
+        if pairs_BP is not None:
+            # Each pair's logit to its place.
             if not self.chooses_all:
                 padded = torch.cat([pairs_BP, pairs_BP.new_zeros(rows, 1)], 1)
                 pairs_BP = padded.index_select(1, self.row.flatten())
@@ -147,19 +168,69 @@ class GatedExperts(nn.Module):
         values = ends if self.native_weight is None else torch.cat([self.native_weight, ends])
         return values[self.native_place]
 
+    def _begin(self, x_SBD: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The experts' first layer [E, B, H], and the gates' logits [B, pairs] where the same products make them."""
+        weight_EDH, bias_E1H = self.experts.weights[0], self.experts.biases[0]
+        streams = x_SBD.unbind(0) if x_SBD.shape[0] > 1 else [x_SBD.squeeze(0)]
+        hidden, pairs = [], []
+        for stream, experts, chosen in self.readers:
+            weight, bias = side_by_side(weight_EDH[experts]), bias_E1H[experts].flatten()
+            count = chosen.stop - chosen.start
+            if self.joint and count and self.gate_weight is not None:
+                weight = torch.cat([weight, self.gate_weight[chosen].T], 1)
+                bias = torch.cat([bias, bias.new_zeros(count)])
+                made, logits = torch.addmm(bias, streams[stream], weight).split([len(bias) - count, count], 1)
+                pairs.append(logits)
+            else:
+                made = torch.addmm(bias, streams[stream], weight)
+            hidden.append(made)
+        hidden_EBH = apart(_joined(hidden), len(weight_EDH)).relu()
+        return hidden_EBH, _joined(pairs) if pairs else None
+
     def forward(
         self, x_SBD: Tensor, encoder_SBD: Tensor, noise_BN: Tensor | None = None, dropout: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """Streams in; mixes [G, B, H] and gate weights [G, B, E], without the native ones, out."""
-        gate_GBE = self.gates(encoder_SBD if self.selects_from_encoder else x_SBD, noise_BN, dropout)
-        read = _stream(x_SBD, self.first_source) if self.one_source else x_SBD.index_select(0, self.source)
-        expert_EBH = self.experts(read)
+        pairs_BP = None
+        if self.readers:
+            hidden_EBH, pairs_BP = self._begin(x_SBD)
+            expert_EBH = self.experts(hidden_EBH, begun=True)
+        else:
+            as_it_is = self.in_order and x_SBD.shape[0] == len(self.source)
+            expert_EBH = self.experts(x_SBD if as_it_is else x_SBD.index_select(0, self.source))
+        gate_GBE = self.gates(encoder_SBD if self.selects_from_encoder else x_SBD, noise_BN, dropout, pairs_BP)
         weight_GBE = gate_GBE + self.native()[:, None, :] if self.any_native else gate_GBE
         if not self.any_detached:
             return _mix(weight_GBE, expert_EBH), gate_GBE
         stopped = self.detached[:, None, :]
         trained = _mix(weight_GBE.masked_fill(stopped, 0.0), expert_EBH)
         return trained + _mix(weight_GBE.masked_fill(~stopped, 0.0), expert_EBH.detach()), gate_GBE
+
+
+def _readers(level: Level) -> list[_Readers]:
+    """Experts by the stream that they read; none where few share one, and a batch of products serves them better.
+
+    Gates are added to those that read their stream if that takes in all gates, in their order.
+    """
+    sources = [expert.source for expert in level.experts]
+    streams = sorted(set(sources))
+    if sources != sorted(sources) or len(streams) > max(1, len(sources) // 2):
+        return []
+    gates = [gate for gate in level.gates if gate.chooses]
+    selectors = [gate.source for gate in gates]
+    joint = level.selectors == "streams" and selectors == sorted(selectors) and set(selectors) <= set(streams)
+    joint = joint and all(gate.beside is None for gate in gates)
+    found, expert, pair = [], 0, 0
+    for stream in streams:
+        experts = slice(expert, expert := expert + sources.count(stream))
+        count = sum(len(gate.sees) for gate in gates if gate.source == stream) if joint else 0
+        found.append(_Readers(stream, experts, slice(pair, pair := pair + count)))
+    return found
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Side by side."""
+    return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 def _softmax(logit_GBE: Tensor) -> Tensor:

@@ -31,16 +31,28 @@ class MLPBank(nn.Module):
         self.biases = nn.ParameterList(uniform((count, 1, o), i, generator) for i, o in pairs)
         self.last_linear = last_linear
 
-    def forward(self, x_NBD: Tensor) -> Tensor:
+    def forward(self, x_NBD: Tensor, begun: bool = False) -> Tensor:
+        """Outputs [N, B, H]; with `begun` the input is what the first layer has made."""
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if x_NBD.shape[0] == 1 and weight.shape[0] > 1:
-                # One wide product instead of N narrow ones that would each read the same rows.
-                count, d_in, d_out = weight.shape
-                wide = x_NBD[0] @ weight.transpose(0, 1).reshape(d_in, count * d_out)
-                x_NBD = wide.unflatten(1, (count, d_out)).transpose(0, 1) + bias
+            if begun and i == 0:
+                continue
+            active = not (self.last_linear and i == last)
+            if x_NBD.shape[0] == 1:
+                wide_BC = torch.addmm(bias.flatten(), x_NBD.squeeze(0), side_by_side(weight))
+                x_NBD = apart(wide_BC, len(weight))
+                x_NBD = x_NBD.relu() if active else x_NBD
             else:
                 x_NBD = torch.baddbmm(bias, x_NBD, weight)
-            if not (self.last_linear and i == last):
-                x_NBD = torch.relu_(x_NBD)  # in place: nothing else reads what was just made
+                x_NBD = x_NBD.relu_() if active else x_NBD  # in place: nothing else reads what was just made
         return x_NBD
+
+
+def side_by_side(weight_NDH: Tensor) -> Tensor:
+    """Weights [D, N * H] of one wide product instead of N narrow ones that would each read the same rows."""
+    return weight_NDH.transpose(0, 1).flatten(1)
+
+
+def apart(wide_BC: Tensor, count: int) -> Tensor:
+    """What a wide product made, network by network [N, B, H], without a copy."""
+    return wide_BC.view(len(wide_BC), count, -1).transpose(0, 1)
