@@ -23,20 +23,10 @@ ABOUT = "{where}: {error}"
 
 @dataclass(frozen=True)
 class _Known:
-    """A template with its translation."""
+    """A translated sentence, and how it is recognised."""
 
-    template: str
+    pattern: re.Pattern[str]
     translation: str
-
-    @property
-    def own(self) -> int:
-        """Letters of its own: of two templates that fit, the one with more says more."""
-        return sum(len(literal) for literal, *_ in string.Formatter().parse(self.template))
-
-    def read(self, text: str) -> dict[str, str] | None:
-        """The values in a sentence that was made of it; None: it was not."""
-        found = _pattern(self.template).fullmatch(text)
-        return found.groupdict() if found else None
 
 
 def sentence(text: str) -> str:
@@ -47,33 +37,48 @@ def sentence(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _translated(folder: Path, locale: str, text: str) -> str:
-    for known in _templates(folder, locale):
-        values = known.read(text)
-        if values is not None:
+    for known in _known(folder, locale):
+        found = known.pattern.fullmatch(text)
+        if found is not None:
             # A value may be a phrase of its own: "two values", " where `click` is true".
-            said = {name: _translated(folder, locale, value) for name, value in values.items()}
-            return known.translation.format(**said)
+            values = {name: _translated(folder, locale, value) for name, value in found.groupdict().items()}
+            return known.translation.format(**values)
     return text
 
 
 @lru_cache(maxsize=8)
-def _templates(folder: Path, locale: str) -> tuple[_Known, ...]:
-    """A language's sentences, those that say most first, and last the one that fits any."""
+def _known(folder: Path, locale: str) -> tuple[_Known, ...]:
+    """A language's sentences: of two templates that fit, the one with more letters of its own says more."""
     path = folder / locale / "LC_MESSAGES" / f"{CORE}.po"
     if not path.is_file():
         return ()
     from babel.messages.pofile import read_po
 
     with path.open("rb") as file:
-        found = [_Known(str(m.id), str(m.string)) for m in read_po(file) if m.context == CONTEXT and m.string]
-    return tuple(sorted(found, key=lambda known: -known.own))
+        found = {str(m.id): str(m.string) for m in read_po(file) if m.context == CONTEXT and m.string}
+    more = "|".join(_pattern(template, named=False) for template in found if template.startswith(" "))
+    told = sorted(found, key=lambda template: -sum(len(own) for own, _ in _pieces(template)))
+    return tuple(_Known(re.compile(_pattern(template, more), re.DOTALL), found[template]) for template in told)
 
 
-@lru_cache(maxsize=512)
-def _pattern(template: str) -> re.Pattern[str]:
-    made = ""
-    for literal, name, *_ in string.Formatter().parse(template):
-        # An option's place is dots and names; anything else may be a value.
-        value = r"\w+(\.\w+)*" if (template, name) == (ABOUT, "where") else ".*?"
-        made += re.escape(literal) + (f"(?P<{name}>{value})" if name is not None else "")
-    return re.compile(made, re.DOTALL)
+def _pattern(template: str, more: str = "", *, named: bool = True) -> str:
+    """A regular expression for sentences of a template.
+
+    Args:
+        template: with places for values.
+        more: expression for phrases that go on from a value; one may stand right behind another value.
+        named: name the values.
+    """
+    made, before = "", False
+    for own, name in _pieces(template):
+        value = f"(?:{more})?" if before and not own and more else ".*?"
+        if (template, name) == (ABOUT, "where"):
+            value = r"\w+(?:\.\w+)*"  # an option's place is dots and names; anything else may be a value
+        made += re.escape(own) + (f"(?P<{name}>{value})" if name and named else value if name else "")
+        before = name is not None
+    return made
+
+
+def _pieces(template: str) -> list[tuple[str, str | None]]:
+    """Own text, each with the name of the value behind it; braces that are written twice are text."""
+    return [(own, name) for own, name, *_ in string.Formatter().parse(template)]

@@ -53,12 +53,12 @@ def sentences() -> dict[str, list[str]]:
     """Every template with the files in which it stands."""
     root = Path(mtl_core.__file__).parents[1]
     paths = sorted({path for pattern in SOURCES for path in root.glob(pattern)})
+    places = [place for path in paths if (place := path.relative_to(root).as_posix()) not in NOT_THESE]
+    calls: _Calls = {}
+    modules = [_Module(ast.parse((root / place).read_text(encoding="utf-8")), calls) for place in places]
     found: dict[str, list[str]] = {}
-    for path in paths:
-        place = path.relative_to(root).as_posix()
-        if place in NOT_THESE:
-            continue
-        for text in _Module(ast.parse(path.read_text(encoding="utf-8"))).says():
+    for place, module in zip(places, modules, strict=True):
+        for text in module.says():
             if place not in found.setdefault(text, []):
                 found[text].append(place)
     return found | {text: ["mtl_core/spec.py"] for text in (*PYDANTIC, ABOUT)}
@@ -91,11 +91,20 @@ def _name(value: ast.expr) -> str:
     return _name(plain[0]) if plain else "value"
 
 
+#: Text that is written out.
+_Text = ast.Constant | ast.JoinedStr
+#: Function -> what it is called with, wherever it is called.
+_Calls = dict[str, list[ast.Call]]
+
+
 class _Module:
     """One file: its functions, and the sentences that it says."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        self._tree = tree
+    def __init__(self, tree: ast.Module, calls: _Calls) -> None:
+        self._tree, self._calls = tree, calls
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                calls.setdefault(_called(node.func), []).append(node)
         plain = [node for node in tree.body if isinstance(node, ast.Assign)]
         self._tables = {name: node.value for node in plain for name in _names(*node.targets)}
         self._functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -127,7 +136,7 @@ class _Module:
             case ast.JoinedStr(values=values):
                 return [part.value for part in values if isinstance(part, ast.FormattedValue)]
             case ast.Name(id=name):
-                return [*_given(name, scope), *self._looped(name, scope)]
+                return [*_given(name, scope), *self._looped(name, scope), *self._passed(name, scope)]
             case ast.IfExp(body=one, orelse=other):
                 return [one, other]
             case ast.Tuple(elts=items) | ast.List(elts=items):
@@ -135,6 +144,14 @@ class _Module:
             case ast.Starred(value=item) | ast.GeneratorExp(elt=item) | ast.ListComp(elt=item):
                 return [item]
         return []
+
+    def _passed(self, name: str, scope: ast.AST) -> Iterator[ast.expr]:
+        """The texts, written out, that a function is called with under this name."""
+        if isinstance(scope, ast.FunctionDef):
+            names = [argument.arg for argument in scope.args.args]
+            for call in self._calls.get(scope.name, ()):
+                pairs = [*zip(names, call.args, strict=False), *((k.arg, k.value) for k in call.keywords)]
+                yield from (given for key, given in pairs if key == name and isinstance(given, _Text))
 
     def _looped(self, name: str, scope: ast.AST) -> Iterator[ast.expr]:
         """The texts that a name goes through in a loop over a table of this file."""
@@ -208,4 +225,7 @@ def _called(value: ast.AST) -> str:
 def _tells(template: str) -> bool:
     """Is it more than a word, which might be anybody's column, and more than places for values?"""
     own = re.sub(r"\{\w+\}", "", template)
-    return sum(map(str.isalpha, own)) >= LEAST_LETTERS and (own != template or " " in template.strip())
+    if own == template:
+        return " " in template.strip()
+    # What begins with a blank goes on from another sentence and fits nothing else.
+    return own.startswith(" ") or sum(map(str.isalpha, own)) >= LEAST_LETTERS

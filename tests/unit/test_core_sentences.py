@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import string
 from pathlib import Path
 
@@ -72,8 +73,8 @@ def test_sentences_are_found_with_names_for_their_values() -> None:
         "mtl_core/data/table/reading.py"
     ]
     assert found["Task {name} has no positive row in the training part: there is nothing to learn."]
-    # What is put into another sentence: assigned before, returned by a function, one of a table.
-    for phrase in (" where `{space}` is true", "It holds: {listed}.", "a PDF document", "two values"):
+    # What is put into another sentence: assigned before, returned by a function, one of a table, handed over.
+    for phrase in (" where `{space}` is true", "It holds: {listed}.", "a PDF document", " inside gzip", "two values"):
         assert phrase in found
     # Warnings and reasons are no errors, and are found too.
     assert "Both labels are functions of the same rating: the tasks are related by construction." in found
@@ -96,6 +97,7 @@ def test_a_sentence_is_translated_with_its_values_in_their_places(polish: str) -
 
 def test_phrases_inside_a_sentence_are_translated_too(polish: str) -> None:
     with speaking(polish):
+        assert sentence("There is no trunk called x. Choose one of: mmoe, ple.") == "Nie ma x. Do wyboru: mmoe, ple."
         said = "There is no trunk called 'pl'. Did you mean 'ple'? Choose one of: mmoe, ple."
         assert sentence(said) == "Nie ma 'pl'. Może 'ple'? Do wyboru: mmoe, ple."
 
@@ -174,6 +176,7 @@ def test_why_a_file_cannot_be_read_is_said_in_the_readers_language(name: str, tm
     files = {
         "picture.csv": b"%PDF-1.7", "blank.csv": b"  \n\n", "one.csv": b"a\n1\n2\n", "twice.csv": b"a,a,b\n1,2,3\n",
         "numbers.csv": b"1,2,3\n4,5,6\n", "names.csv": b"a,b,click\n", "nothing.csv": b"",
+        "packed.csv.gz": gzip.compress(b"%PDF-1.7"),
     }  # fmt: skip
     for file, content in files.items():
         (tmp_path / file).write_bytes(content)
@@ -182,6 +185,18 @@ def test_why_a_file_cannot_be_read_is_said_in_the_readers_language(name: str, tm
         said = str(caught.value)
         with speaking(name):
             assert not _rest(said, sentence(said))
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+@pytest.mark.parametrize("dataset", ["movielens_100k", "ali_ccp"])
+def test_where_data_are_to_be_had_is_said_in_the_readers_language(dataset: str, name: str, tmp_path: Path) -> None:
+    part = registry.get("dataset", dataset).model_validate({"folder": str(tmp_path)})
+    with pytest.raises(DataError) as caught:
+        part.frames(0)  # type: ignore[attr-defined]
+    said = str(caught.value)
+    with speaking(name):
+        assert str(tmp_path) in sentence(said)
+        assert not _rest(said, sentence(said))
 
 
 def _rest(said: str, shown: str) -> str:
