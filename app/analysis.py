@@ -14,11 +14,12 @@ import pandas as pd
 
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
 from app.charts.seesaw import SeesawGroup
+from app.core_texts import in_words, title, words
+from app.i18n import core, mark, tr, trn
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import comparison
 from mtl_core.comparison import paired_interval
-from mtl_core.registry import title
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.wiring import Wiring
 
@@ -94,7 +95,7 @@ def with_yardstick(history: History, baseline: History | None, line: str) -> pd.
     own = curve_rows(history, line)
     if baseline is None or not baseline.epochs:
         return own
-    dotted = curve_rows(baseline, "single task", YARDSTICK, with_test=False)
+    dotted = curve_rows(baseline, tr("single task"), YARDSTICK, with_test=False)
     return pd.concat([own, dotted], ignore_index=True) if len(own) else dotted
 
 
@@ -126,10 +127,14 @@ def budget_label(spec: RunSpec) -> str:
     """Data and budget in one line, options that differ from the data set's own defaults named."""
     options = spec.to_json()["data"]["options"]
     usual = {} if spec.data.name == OWN_FILE else type(spec.data.part)().model_dump(mode="json")
-    changed = [f"{name.replace('_', ' ')} {short(options[name])}" for name in usual if options[name] != usual[name]]
+    changed = [option_text(name, short(options[name])) for name in usual if options[name] != usual[name]]
     training = spec.training
-    pieces = [data_title(spec.to_json()), *changed, f"{training.epochs} epochs", f"batch {training.batch_size}"]
-    return " · ".join([*pieces, f"learning rate {training.learning_rate:g}"])
+    budget = [
+        trn("{n} epoch", "{n} epochs", training.epochs),
+        tr("batch {size}", size=training.batch_size),
+        tr("learning rate {rate:g}", rate=training.learning_rate),
+    ]
+    return " · ".join([data_title(spec.to_json()), *changed, *budget])
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def variant_labels(specs: Sequence[RunSpec], *, with_balancers: bool = True) -> 
         differing = [k for k in own if any(r.get(k) != own[k] for r in (alike if _of_balancer(k) else rivals))]
         extra = [_said(k, own[k]) for k in differing if (k, own[k]) != ("balancer.name", "static")]
         name = title("trunk", spec.model.trunk.name)
-        labels.append(f"{name} ({', '.join(extra)})" if extra else name)
+        labels.append(tr("{model} ({options})", model=name, options=tr(", ").join(extra)) if extra else name)
     return labels
 
 
@@ -246,19 +251,30 @@ def _said(path: str, value: object) -> str:
     if path == "balancer.name":
         return title("balancer", str(value))
     weights = path == "balancer.options.weights" and isinstance(value, list)
-    return f"{path.rsplit('.', 1)[-1].replace('_', ' ')} {ratio(value) if weights else short(value)}"  # type: ignore[arg-type]
+    return option_text(path.rsplit(".", 1)[-1], ratio(value) if weights else short(value))  # type: ignore[arg-type]
+
+
+def option_text(name: str, value: str) -> str:
+    """An option with its value: expert layers 64-32."""
+    return tr("{option} {value}", option=in_words(name), value=value)
 
 
 def short(value: object) -> str:
     """An option's value as a reader writes it: 20:1, 64-32, on."""
     if isinstance(value, list):
         whole = all(isinstance(v, int) for v in value)
-        return ("-" if whole else ":").join(f"{v:g}" for v in value) if value else "none"
+        return ("-" if whole else ":").join(f"{v:g}" for v in value) if value else tr("none")
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return tr("on") if value else tr("off")
     if value is None:
-        return "equal"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return tr("equal")
+    return f"{value:g}" if isinstance(value, float) else _choice(value)
+
+
+def _choice(value: object) -> str:
+    """A choice by its own name, unless it has another one in this language."""
+    said = core(words(value))
+    return str(value) if said == words(value) else said
 
 
 def _flat(spec: RunSpec) -> dict[str, object]:
@@ -294,8 +310,16 @@ def differences(specs: Sequence[RunSpec], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(names))
 
 
+#: Where an option belongs, as the table of differences says it.
+_PLACES = {
+    "data": mark("data"), "encoder": mark("encoder"), "trunk": mark("trunk"), "head": mark("head"),
+    "balancer": mark("balancer"), "training": mark("training"), "seed": mark("seed"),
+}  # fmt: skip
+
+
 def _plain(path: str) -> str:
-    words = path.replace(".options", "").replace("model.", "").split(".")
-    if words[-1] == "name":
-        words = words[:-1]
-    return " ".join(words).replace("_", " ")
+    """model.trunk.options.expert_layers -> trunk expert layers."""
+    steps = path.replace(".options", "").replace("model.", "").split(".")
+    if steps[-1] == "name":
+        steps = steps[:-1]
+    return " ".join(tr(_PLACES[step]) if step in _PLACES else in_words(step) for step in steps)

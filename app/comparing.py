@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from app import analysis, wording
+from app.core_texts import title
+from app.i18n import tr
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import gating
 from mtl_core.comparison import Interval, gain, paired_interval
 from mtl_core.events import GateSummary
-from mtl_core.registry import title
 from mtl_core.trunks.wiring import Wiring, gate_key
 
 #: The epoch slider's last stop: every run's own tested epoch.
@@ -64,10 +66,18 @@ def name_runs(records: Sequence[RunRecord]) -> list[str]:
     specs = [analysis.keys(record).spec for record in records]
     labels = analysis.variant_labels(specs)
     if len({analysis.data_title(record.spec) for record in records}) > 1:
-        labels = [f"{label} on {analysis.data_title(r.spec)}" for label, r in zip(labels, records, strict=True)]
+        labels = [on_data(label, record.spec) for label, record in zip(labels, records, strict=True)]
     twice = {label for label in labels if labels.count(label) > 1}
-    seeds = [f"{label}, seed {s.seed}" if label in twice else label for label, s in zip(labels, specs, strict=True)]
+    seeds = [
+        tr("{model}, seed {seed}", model=label, seed=spec.seed) if label in twice else label
+        for label, spec in zip(labels, specs, strict=True)
+    ]
     return [f"{number} {label}" for number, label in enumerate(seeds, start=1)]
+
+
+def on_data(label: str, spec: Mapping[str, Any]) -> str:
+    """A model's name with its data."""
+    return tr("{model} on {data}", model=label, data=analysis.data_title(spec))
 
 
 def epochs_shown(runs: Sequence[Compared]) -> list[str]:
@@ -86,11 +96,11 @@ def table(runs: Sequence[Compared]) -> pd.DataFrame:
     for task in tasks:
         kinds = {t.kind for run in runs for t in analysis.keys(run.record).spec.schema.tasks if t.name == task}
         metric = "MSE" if kinds == {"regression"} else "AUC"
-        rows[f"test {metric}, {task}"] = [_score(run, task) for run in runs]
-    rows["parameters"] = [f"{run.record.parameters or 0:,}" for run in runs]
-    rows["training"] = [wording.seconds(run.record.train_seconds) for run in runs]
-    rows["samples per second"] = ["" if (v := speed(run)) is None else wording.count(v) for run in runs]
-    rows["tested epoch"] = [f"{run.record.best_epoch or 0} of {run.record.epochs}" for run in runs]
+        rows[tr("test {metric}, {task}", metric=metric, task=task)] = [_score(run, task) for run in runs]
+    rows[tr("parameters")] = [f"{run.record.parameters or 0:,}" for run in runs]
+    rows[tr("training")] = [wording.seconds(run.record.train_seconds) for run in runs]
+    rows[tr("samples per second")] = ["" if (v := speed(run)) is None else wording.count(v) for run in runs]
+    rows[tr("tested epoch")] = [tr("{n} of {all}", n=run.record.best_epoch or 0, all=run.record.epochs) for run in runs]
     names = [run.name for run in runs]
     measured = pd.DataFrame.from_dict(rows, orient="index", columns=names)
     return pd.concat([measured, differing(runs)])
@@ -161,30 +171,50 @@ def score_sentence(first: Compared, other: Compared, records: Sequence[RunRecord
     a, b = plain(first), plain(other)
     keys = analysis.keys(first.record), analysis.keys(other.record)
     if keys[0].budget != keys[1].budget:
-        return f"{a} and {b} were trained on other data or with another budget, so their scores cannot be compared."
+        return tr(
+            "{a} and {b} were trained on other data or with another budget, so their scores cannot be compared.",
+            a=a, b=b,
+        )  # fmt: skip
     if keys[0].variant == keys[1].variant:
-        return f"{a} and {b} are the same model: whatever differs is chance."
+        return tr("{a} and {b} are the same model: whatever differs is chance.", a=a, b=b)
     found = paired(first, other, records)
     if not found:
-        return f"{a} and {b} have no seed in common: train both with the same seed to compare their scores."
+        return tr(
+            "{a} and {b} have no seed in common: train both with the same seed to compare their scores.", a=a, b=b
+        )
     seeds = max(d.interval.n for d in found)
     numbers = wording.join([f"{d.task} {wording.interval(d.interval)}" for d in found])
-    tail = f"({numbers} thousandths of the test score"
     if seeds == 1:
-        return f"{b} against {a}: {numbers} thousandths on the test rows. That is one seed and proves nothing."
-    tail += f", 95% interval over {seeds} paired seeds)"
-    said = {verdict: [d.task for d in found if d.interval.verdict == verdict] for verdict in ("gains", "loses")}
-    if said["gains"] and said["loses"]:
-        text = f"{b} beats {a} on {wording.join(said['gains'])} and pays with {wording.join(said['loses'])}"
-    elif said["gains"] or said["loses"]:
-        verb, which = ("beats", said["gains"]) if said["gains"] else ("loses to", said["loses"])
-        text = f"{b} {verb} {a} on {'every task' if len(which) == len(found) > 1 else wording.join(which)}"
-    else:
-        return f"No difference between {a} and {b} can be told from chance {tail}."
+        return tr(
+            "{b} against {a}: {numbers} thousandths on the test rows. That is one seed and proves nothing.",
+            a=a, b=b, numbers=numbers,
+        )  # fmt: skip
+    claims = [_claim(a, b, found)]
     rest = [d.task for d in found if d.interval.verdict == "not distinguishable"]
-    if rest:
-        text += f"; on {wording.join(rest)} no difference can be told from chance"
-    return f"{text} {tail}."
+    if 0 < len(rest) < len(found):
+        claims.append(tr("on {tasks} no difference can be told from chance", tasks=wording.join(rest)))
+    return tr(
+        "{claim} ({numbers} thousandths of the test score, 95% interval over {seeds} paired seeds).",
+        claim=wording.clauses(claims), numbers=numbers, seeds=seeds,
+    )  # fmt: skip
+
+
+def _claim(a: str, b: str, found: Sequence[Difference]) -> str:
+    """Who wins where."""
+    won, lost = ([d.task for d in found if d.interval.verdict == verdict] for verdict in ("gains", "loses"))
+    if won and lost:
+        prize, price = wording.join(won), wording.join(lost)
+        return tr("{b} beats {a} on {won} and pays with {lost}", a=a, b=b, won=prize, lost=price)
+    everywhere = len(found) > 1 and len(won or lost) == len(found)
+    if won and everywhere:
+        return tr("{b} beats {a} on every task", a=a, b=b)
+    if won:
+        return tr("{b} beats {a} on {won}", a=a, b=b, won=wording.join(won))
+    if lost and everywhere:
+        return tr("{b} loses to {a} on every task", a=a, b=b)
+    if lost:
+        return tr("{b} loses to {a} on {lost}", a=a, b=b, lost=wording.join(lost))
+    return tr("No difference between {a} and {b} can be told from chance", a=a, b=b)
 
 
 def size_sentence(first: Compared, other: Compared) -> str:
@@ -193,18 +223,20 @@ def size_sentence(first: Compared, other: Compared) -> str:
     parts = []
     if a.parameters and b.parameters:
         change = b.parameters / a.parameters - 1
-        size = "as many parameters as" if abs(change) < 0.005 else f"{abs(change):.0%} {_more(change)} parameters than"
-        parts.append(f"has {size} {plain(first)}")
+        if abs(change) < 0.005:
+            parts.append(tr("has as many parameters as {other}", other=plain(first)))
+        elif change > 0:
+            parts.append(tr("has {share:.0%} more parameters than {other}", share=change, other=plain(first)))
+        else:
+            parts.append(tr("has {share:.0%} fewer parameters than {other}", share=-change, other=plain(first)))
     speeds = speed(first), speed(other)
     if speeds[0] and speeds[1]:
         ratio = speeds[1] / speeds[0]
-        where = "" if a.device == b.device else f" ({b.device} against {a.device})"
-        parts.append(f"trained {'as fast' if 0.9 < ratio < 1.1 else f'at {ratio:.0%} of its speed'}{where}")
-    return f"{plain(other)} {wording.join(parts)}." if parts else ""
-
-
-def _more(change: float) -> str:
-    return "more" if change > 0 else "fewer"
+        pace = tr("trained as fast") if 0.9 < ratio < 1.1 else tr("trained at {share:.0%} of its speed", share=ratio)
+        if a.device != b.device:
+            pace = tr("{pace} ({device} against {other})", pace=pace, device=b.device, other=a.device)
+        parts.append(pace)
+    return tr("{model} {claims}.", model=plain(other), claims=wording.join(parts)) if parts else ""
 
 
 def plain(run: Compared) -> str:
@@ -222,7 +254,8 @@ def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[st
             found.append(size)
     for run in runs:
         said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates)
-        found.append(f"{plain(run)}: {said[0].lower() + said[1:] if said.startswith(('From ', 'All ')) else said}")
+        said = said[0].lower() + said[1:] if said.startswith(("From ", "All ")) else said
+        found.append(tr("{model}: {claim}", model=plain(run), claim=said))
     return found
 
 
@@ -241,12 +274,12 @@ def gate_rows(run: Compared, level: int, gates: Mapping[str, GateSummary]) -> pd
         idle = [chosen.experts[e].name for e in found.idle]
         rows.append(
             {
-                "gate": gate.name,
-                "entropy of a row": f"{found.row_entropy:.2f}",
-                "entropy of the mean": f"{found.mean_entropy:.2f}",
-                "experts used per row": f"{found.effective:.1f} of {len(gate.sees)}",
-                "polarised rows": f"{found.polarised:.0%}",
-                "hardly used": ", ".join(idle) or "none",
+                tr("gate"): gate.name,
+                tr("entropy of a row"): f"{found.row_entropy:.2f}",
+                tr("entropy of the mean"): f"{found.mean_entropy:.2f}",
+                tr("experts used per row"): tr("{n:.1f} of {all}", n=found.effective, all=len(gate.sees)),
+                tr("polarised rows"): f"{found.polarised:.0%}",
+                tr("hardly used"): wording.commas(idle) or tr("none"),
             }
         )
     return pd.DataFrame(rows)
@@ -264,15 +297,22 @@ def utilisation_sentence(run: Compared, level: int, gates: Mapping[str, GateSumm
             continue
         # The two entropies differ by as much as rows differ in what they choose.
         apart = found.mean_entropy - found.row_entropy
-        alike = "row by row differently" if apart > 0.1 else "much alike in every row"
-        parts.append(f"{gate.name} uses {found.effective:.1f} of {len(gate.sees)} experts per row, {alike}")
+        told: dict[str, Any] = {"gate": gate.name, "n": found.effective, "all": len(gate.sees)}
+        if apart > 0.1:
+            parts.append(tr("{gate} uses {n:.1f} of {all} experts per row, row by row differently", **told))
+        else:
+            parts.append(tr("{gate} uses {n:.1f} of {all} experts per row, much alike in every row", **told))
     if parts:
-        return f"{plain(run)}: {'; '.join(parts)}."
+        return tr("{model}: {claims}.", model=plain(run), claims=wording.clauses(parts))
     if kinds == {"softmax"}:
-        return f"{plain(run)}: its gates see one expert each and have nothing to choose."
-    return (
-        f"{plain(run)} weighs by {'selections' if 'select' in kinds else 'constants'}, which are no distribution over "
-        "experts: it has no gate entropy."
+        return tr("{model}: its gates see one expert each and have nothing to choose.", model=plain(run))
+    if "select" in kinds:
+        return tr(
+            "{model} weighs by selections, which are no distribution over experts: it has no gate entropy.",
+            model=plain(run),
+        )
+    return tr(
+        "{model} weighs by constants, which are no distribution over experts: it has no gate entropy.", model=plain(run)
     )
 
 
@@ -281,7 +321,12 @@ def kind_note(run: Compared) -> str:
     kinds = {gate.kind for level in run.wiring.levels for gate in level.gates}
     name = title("trunk", run.record.trunk)
     if "mix" in kinds:
-        return f"{name}'s weights are learned or given constants: they need not sum to 1 and may be negative."
+        return tr(
+            "{model}'s weights are learned or given constants: they need not sum to 1 and may be negative.", model=name
+        )
     if "select" in kinds:
-        return f"{name}'s weights are selections: exactly 0 where an expert is left out; they need not sum to 1."
+        return tr(
+            "{model}'s weights are selections: exactly 0 where an expert is left out; they need not sum to 1.",
+            model=name,
+        )
     return ""

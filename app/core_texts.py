@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from app.families import FAMILIES
+from app.i18n import core
 from app.setup_values import PRESETS
 from mtl_core import registry
 from mtl_core.card import Card
@@ -41,6 +42,17 @@ def label(name: str) -> str:
 def words(value: object) -> str:
     """A choice as people read it: sum_by_role -> sum by role."""
     return str(value).replace("_", " ")
+
+
+def title(kind: str, name: str) -> str:
+    """What a part is called, in the reader's language."""
+    return core(registry.title(kind, name))
+
+
+def in_words(name: str) -> str:
+    """An option's name within a sentence: expert layers."""
+    said = core(label(name))
+    return words(name) if said == label(name) else said
 
 
 def core_texts() -> dict[str, list[str]]:

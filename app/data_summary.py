@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from app.wording import join
+from app.i18n import mark, tr
+from app.wording import capital, join
 from mtl_core.data.base import Frames
 from mtl_core.schema import Feature, Schema, Task
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 #: Bars of a distribution at most; rarer categories are counted together.
 BARS = 20
-OTHER = "(other)"
-MISSING = "(missing)"
+OTHER = mark("(other)")
+MISSING = mark("(missing)")
 #: The first step of every funnel.
-ALL_ROWS = "all rows"
+ALL_ROWS = mark("all rows")
 #: A normal variable lies within so many standard deviations of its mean 95% of the time.
 Z95 = 1.959964
 
@@ -79,13 +80,14 @@ def distribution(schema: Schema, table: pd.DataFrame, feature: str, task: str) -
     if chosen.kind == "numeric":
         groups, order = _bins(column)
     else:
-        text = column.astype("string").fillna(MISSING)
+        text = column.astype("string").fillna(tr(MISSING))
         if chosen.kind == "sequence":
-            lengths = text.where(text != MISSING, "").map(lambda cell: len(cell.split(chosen.separator)) if cell else 0)
-            groups = lengths.clip(upper=chosen.max_length).astype(str) + " values"
+            cells = text.where(text != tr(MISSING), "")
+            lengths = cells.map(lambda cell: len(cell.split(chosen.separator)) if cell else 0)
+            groups = lengths.clip(upper=chosen.max_length).map(lambda n: tr("{n} values", n=n))
         else:
             common = text.value_counts().index[: BARS - 1]
-            groups = text.where(text.isin(common), OTHER)
+            groups = text.where(text.isin(common), tr(OTHER))
         order = {value: place for place, value in enumerate(sorted(groups.unique(), key=_natural))}
     label = inside[wanted.label].astype(float)
     counted = label.groupby(groups.to_numpy()).agg(["size", "mean", "std"])
@@ -101,10 +103,11 @@ def spread_sentence(rows: pd.DataFrame, label: str, share: bool) -> str:
     """Between which values of a feature the mean label lies, and over how many rows it was counted."""
     low, high = rows.iloc[int(rows["rate"].argmin())], rows.iloc[int(rows["rate"].argmax())]
     least, most = (f"{row['rate']:.1%}" if share else f"{row['rate']:.3g}" for row in (low, high))
-    return (
-        f"{label[0].upper()}{label[1:]}: {least} ({low['value']}, {low['rows']:,} rows) to {most} ({high['value']}, "
-        f"{high['rows']:,} rows)."
-    )
+    return tr(
+        "{label}: {least} ({low}, {low_rows:,} rows) to {most} ({high}, {high_rows:,} rows).",
+        label=capital(label), least=least, low=low["value"], low_rows=low["rows"], most=most, high=high["value"],
+        high_rows=high["rows"],
+    )  # fmt: skip
 
 
 def is_ordered(feature: Feature) -> bool:
@@ -131,7 +134,7 @@ def _bins(column: pd.Series[float]) -> tuple[pd.Series[str], dict[str, int]]:
     distinct = np.unique(known)
     if len(distinct) <= BARS:
         labels = {v: f"{v:g}" for v in distinct}
-        names = pd.Series([labels.get(v, MISSING) for v in values])
+        names = pd.Series([labels.get(v, tr(MISSING)) for v in values])
         order = {f"{v:g}": place for place, v in enumerate(distinct)}
     else:
         # Round edges over the middle 98%: a heavy tail must not squeeze everything into the first bar.
@@ -139,18 +142,18 @@ def _bins(column: pd.Series[float]) -> tuple[pd.Series[str], dict[str, int]]:
         edges = np.linspace(low, high, BARS - 1)[1:-1]
         at = np.searchsorted(edges, values)
         # The first and the last bar hold the tails, too.
-        inner = [f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(edges)]
-        titles = [f"up to {edges[0]:.3g}", *inner, f"over {edges[-1]:.3g}"]
-        names = pd.Series([titles[i] if np.isfinite(v) else MISSING for i, v in zip(at, values, strict=True)])
+        inner = [tr("{low:.3g} to {high:.3g}", low=a, high=b) for a, b in itertools.pairwise(edges)]
+        titles = [tr("up to {value:.3g}", value=edges[0]), *inner, tr("over {value:.3g}", value=edges[-1])]
+        names = pd.Series([titles[i] if np.isfinite(v) else tr(MISSING) for i, v in zip(at, values, strict=True)])
         order = {t: place for place, t in enumerate(titles)}
-    return names, {**order, MISSING: len(order)}
+    return names, {**order, tr(MISSING): len(order)}
 
 
 def _natural(value: str) -> tuple[bool, float, str]:
     """Special groups last, numbers by size, the rest by name."""
     head = value.split(" ", maxsplit=1)[0]
     number = float(head) if head.replace(".", "", 1).isdigit() else float("inf")
-    return value in (OTHER, MISSING), number, value
+    return value in (tr(OTHER), tr(MISSING)), number, value
 
 
 def _label(table: pd.DataFrame, task: Task) -> dict[str, object]:
@@ -211,15 +214,17 @@ def overlap_sentence(overlap: pd.DataFrame) -> str:
     surprise = ((overlap["given"] - usual).abs() / spread.where(spread > 0)).fillna(0.0)
     seen = surprise.where(overlap["positive"] > 0, -1.0)
     if not len(seen) or seen.max() < 0:
-        return "No row is positive where two labels are known."
+        return tr("No row is positive where two labels are known.")
     place = int(seen.argmax())
     row = overlap.iloc[place]
-    sentence = (
-        f"Of the {row['positive']:,} rows with {row['a']}, {row['both']:,} have {row['b']} too: {row['given']:.1%}"
-    )
+    told = {"one": row["a"], "other": row["b"], "n": row["positive"], "both": row["both"], "share": row["given"]}
     if surprise[place] < 1e-9:
-        return f"{sentence}."
-    return f"{sentence}, against {usual[place]:.1%} of all {row['rows']:,} rows in which both are known."
+        return tr("Of the {n:,} rows with {one}, {both:,} have {other} too: {share:.1%}.", **told)
+    return tr(
+        "Of the {n:,} rows with {one}, {both:,} have {other} too: {share:.1%}, against {usual:.1%} of all {rows:,} "
+        "rows in which both are known.",
+        **told, usual=usual[place], rows=row["rows"],
+    )  # fmt: skip
 
 
 def _funnel(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -247,9 +252,11 @@ def funnel_sentence(steps: pd.DataFrame) -> str:
     forks = {after: names for after, names in children.items() if len(names) > 1}
     if forks:
         after, names = next(iter(forks.items()))
-        where = "" if after == ALL_ROWS else f" after {after}"
-        return f"{join(names)} are no sequence: each is counted on its own{where}."
-    return f"{steps['rows'].iloc[-1]:,} of {steps['rows'].iloc[0]:,} rows reach the last step."
+        if after == ALL_ROWS:
+            return tr("{steps} are no sequence: each is counted on its own.", steps=join(names))
+        return tr("{steps} are no sequence: each is counted on its own after {step}.", steps=join(names), step=after)
+    last, first = steps["rows"].iloc[-1], steps["rows"].iloc[0]
+    return tr("{last:,} of {first:,} rows reach the last step.", last=last, first=first)
 
 
 def _feature(table: pd.DataFrame, feature: Feature) -> dict[str, object]:

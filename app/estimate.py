@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app import wording
+from app.core_texts import title
+from app.i18n import tr, trn
 from app.jobs.records import RunRecord
-from mtl_core.registry import title
 from mtl_core.spec import RunSpec
 
 #: Sizes further apart than this are worth a word.
@@ -106,18 +107,28 @@ def estimate_line(spec: RunSpec, found: Estimate | None, ahead: int) -> str:
         found: the estimate, if there is one.
         ahead: runs that are open already.
     """
-    queue = "" if not ahead else f"; {'one run is' if ahead == 1 else f'{ahead} runs are'} before it"
-    trunk = title("trunk", spec.model.trunk.name)
+    queue = [before_it(ahead)] if ahead else []
     if found is None:
-        return f"How long {trunk} takes on these data is not known yet: this is its first run here{queue}."
-    took = found.seconds
-    text = f"About {wording.seconds(took)} of training" if took >= 1 else "Under a second of training"
+        model = title("trunk", spec.model.trunk.name)
+        unknown = tr("How long {model} takes on these data is not known yet: this is its first run here", model=model)
+        return tr("{claim}.", claim=wording.clauses([unknown, *queue]))
     notes = []
     if found.size is not None and max(found.size, 1 / found.size) > OTHER_SIZE:
-        notes.append(f"{found.size:.1f} times its parameters")
+        notes.append(tr("{factor:.1f} times its parameters", factor=found.size))
     if found.record.spec["training"]["batch_size"] != spec.training.batch_size:
-        notes.append("another batch size")
+        notes.append(tr("another batch size"))
     if found.record.spec["balancer"]["name"] != spec.balancer.name:
-        notes.append("another balancer")
-    source = "as an earlier run on this machine" + (f", though with {wording.join(notes)}" if notes else "")
-    return f"{text}, {source}{queue}."
+        notes.append(tr("another balancer"))
+    took = found.seconds
+    time = tr("About {time} of training", time=wording.seconds(took)) if took >= 1 else tr("Under a second of training")
+    if notes:
+        told = wording.join(notes)
+        text = tr("{time}, as an earlier run on this machine, though with {notes}", time=time, notes=told)
+    else:
+        text = tr("{time}, as an earlier run on this machine", time=time)
+    return tr("{claim}.", claim=wording.clauses([text, *queue]))
+
+
+def before_it(ahead: int) -> str:
+    """How many runs are open already."""
+    return trn("one run is before it", "{n} runs are before it", ahead)

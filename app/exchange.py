@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from app.i18n import mark, tr
 from app.jobs.archive import LONGEST_NOTE, LONGEST_TAG, MOST_TAGS, Arrival, Labels, clean_tag
 from app.jobs.records import RunRecord
 from mtl_core.events import Epoch, Failed, Finished, GateSummary, Metrics, Started
@@ -80,24 +81,32 @@ def unpack(data: bytes) -> list[Arrival]:
     """
     value = _parsed(data)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ExchangeError('This is no file of exported runs: it does not say "format": "seesaw-runs".')
+        raise ExchangeError(tr('This is no file of exported runs: it does not say "format": "seesaw-runs".'))
     if value.get("version") != VERSION:
         raise ExchangeError(
-            f"This file has version {value.get('version')!r:.40}; this program reads version {VERSION}."
-        )
+            tr(
+                "This file has version {version:.40}; this program reads version {known}.",
+                version=repr(value.get("version")), known=VERSION,
+            )
+        )  # fmt: skip
     runs = value.get("runs")
     if not isinstance(runs, list) or not runs:
-        raise ExchangeError("This file holds no runs.")
+        raise ExchangeError(tr("This file holds no runs."))
     if len(runs) > MOST_RUNS:
-        raise ExchangeError(f"This file holds {len(runs)} runs; {MOST_RUNS} at a time is the most.")
+        raise ExchangeError(tr("This file holds {n} runs; {most} at a time is the most.", n=len(runs), most=MOST_RUNS))
     arrivals = []
     for number, run in enumerate(runs, start=1):
         try:
             arrivals.append(_arrival(run))
         except ValueError as error:
-            raise ExchangeError(f"Run {number} of {len(runs)} in this file cannot be read: {error}") from error
+            raise ExchangeError(
+                tr(
+                    "Run {number} of {all} in this file cannot be read: {problem}",
+                    number=number, all=len(runs), problem=error,
+                )
+            ) from error  # fmt: skip
     if len({arrival.id for arrival in arrivals}) < len(arrivals):
-        raise ExchangeError("Two runs in this file have the same id.")
+        raise ExchangeError(tr("Two runs in this file have the same id."))
     return arrivals
 
 
@@ -107,14 +116,14 @@ def _parsed(data: bytes) -> Any:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
                 data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
-            raise ExchangeError(f"Unpacked, this file is larger than {MOST_BYTES // 2**20} MB.")
+            raise ExchangeError(tr("Unpacked, this file is larger than {most} MB.", most=MOST_BYTES // 2**20))
         return json.loads(data.decode(), parse_constant=_no_constant)
     except ExchangeError:
         raise
     except (OSError, EOFError, zlib.error) as error:
-        raise ExchangeError("This file is damaged: it cannot be unpacked.") from error
+        raise ExchangeError(tr("This file is damaged: it cannot be unpacked.")) from error
     except (ValueError, RecursionError) as error:
-        raise ExchangeError("This is no file of exported runs: it is not JSON.") from error
+        raise ExchangeError(tr("This is no file of exported runs: it is not JSON.")) from error
 
 
 def _no_constant(name: str) -> Any:
@@ -131,7 +140,7 @@ def _arrival(value: Any) -> Arrival:
     try:
         spec = RunSpec.parse(run.spec)
     except SpecError as error:
-        raise ValueError(f"its spec is not valid here ({error})"[:300]) from error
+        raise ValueError(tr("its spec is not valid here ({problem})", problem=error)[:300]) from error
     _check_story(run, spec)
     return Arrival(
         id=run.id,
@@ -149,22 +158,24 @@ def _arrival(value: Any) -> Arrival:
 def _check_story(run: _Run, spec: RunSpec) -> None:
     """Do the events tell one run of this spec? Pages draw what they say without looking twice."""
     if (run.state == "finished") != any(isinstance(event, Finished) for event in run.events):
-        raise ValueError("its state does not fit its events.")
+        raise ValueError(tr("its state does not fit its events."))
     if not run.events or (run.state == "failed" and isinstance(run.events[0], Failed)):
-        _only(len(run.events) <= 1, "its events do not begin with 'started'.")
+        _only(len(run.events) <= 1, mark("its events do not begin with 'started'."))
         return  # it failed before it began, or nobody asked for it yet
     first, *rest = run.events
     if not isinstance(first, Started):
-        raise ValueError("its events do not begin with 'started'.")
+        raise ValueError(tr("its events do not begin with 'started'."))
     tasks = spec.schema.task_names
-    _only(tuple(first.tasks) == tasks and RunSpec.parse(first.spec).key == spec.key, "its events are of another spec.")
-    _only(first.wiring == spec.wiring, "its wiring is not what its spec stands for here.")
-    _only({"train", "valid", "test"} <= set(first.rows), "it does not say how many rows it had.")
+    told = mark("its events are of another spec.")
+    _only(tuple(first.tasks) == tasks and RunSpec.parse(first.spec).key == spec.key, told)
+    _only(first.wiring == spec.wiring, mark("its wiring is not what its spec stands for here."))
+    _only({"train", "valid", "test"} <= set(first.rows), mark("it does not say how many rows it had."))
     epochs = [event for event in rest if isinstance(event, Epoch)]
-    _only([event.epoch for event in epochs] == list(range(1, len(epochs) + 1)), "its epochs are not 1, 2, 3 and so on.")
+    counted = [event.epoch for event in epochs] == list(range(1, len(epochs) + 1))
+    _only(counted, mark("its epochs are not 1, 2, 3 and so on."))
     end = rest[len(epochs) :]
     in_order = rest[: len(epochs)] == epochs and len(end) <= 1 and not any(isinstance(e, Started) for e in end)
-    _only(in_order, "its events are not in the order started, epochs, then finished or failed.")
+    _only(in_order, mark("its events are not in the order started, epochs, then finished or failed."))
     for event in rest:
         if isinstance(event, Epoch | Finished):
             _check_scores(event.metrics, tasks)
@@ -173,29 +184,30 @@ def _check_story(run: _Run, spec: RunSpec) -> None:
             _check_tasks(event, tasks)
         if isinstance(event, Finished):
             known = 1 <= event.best_epoch <= len(epochs) and event.epoch == len(epochs)
-            _only(known, "its best epoch is none of its epochs.")
-            _only("test" in event.metrics, "it is finished but has no test scores.")
+            _only(known, mark("its best epoch is none of its epochs."))
+            _only("test" in event.metrics, mark("it is finished but has no test scores."))
 
 
 def _only(right: bool, problem: str) -> None:
     if not right:
-        raise ValueError(problem)
+        raise ValueError(tr(problem))
 
 
 def _check_scores(metrics: Metrics, tasks: Sequence[str]) -> None:
-    _only("valid" in metrics, "an epoch has no validation scores.")
-    _only(all(list(split) == list(tasks) for split in metrics.values()), "its scores are those of other tasks.")
+    _only("valid" in metrics, mark("an epoch has no validation scores."))
+    _only(all(list(split) == list(tasks) for split in metrics.values()), mark("its scores are those of other tasks."))
     values = (value for split in metrics.values() for task in split.values() for value in task.values())
-    _only(all(value is None or math.isfinite(value) for value in values), "one of its scores is no number.")
+    _only(all(value is None or math.isfinite(value) for value in values), mark("one of its scores is no number."))
 
 
 def _check_tasks(epoch: Epoch, tasks: Sequence[str]) -> None:
     told = set(epoch.losses) == set(epoch.weights) == set(tasks)
-    _only(told, "its losses are those of other tasks.")
+    _only(told, mark("its losses are those of other tasks."))
     if (conflict := epoch.conflict) is not None:
         rows = (*conflict.cosine, *conflict.negative, conflict.norms, conflict.effective)
         square = len(conflict.cosine) == len(conflict.negative) == len(tasks)
-        _only(square and all(len(row) == len(tasks) for row in rows), "its gradients are those of other tasks.")
+        fits = square and all(len(row) == len(tasks) for row in rows)
+        _only(fits, mark("its gradients are those of other tasks."))
 
 
 def _check_gates(gates: dict[str, GateSummary], wiring: Wiring) -> None:
@@ -206,4 +218,4 @@ def _check_gates(gates: dict[str, GateSummary], wiring: Wiring) -> None:
         len(gate.mean) == len(gate.histogram) == sizes.get(name) and all(sum(counts) > 0 for counts in gate.histogram)
         for name, gate in gates.items()
     )
-    _only(fits and (not gates or set(gates) == set(sizes)), "its gate weights do not fit its wiring.")
+    _only(fits and (not gates or set(gates) == set(sizes)), mark("its gate weights do not fit its wiring."))

@@ -10,8 +10,9 @@ import pandas as pd
 
 from app.charts.conflict import PAIR_COLUMNS, Plane, plane
 from app.charts.weights import COLUMNS, LENGTH, SHARE, WEIGHT, Quantity
+from app.i18n import tr, trn
 from app.library import History
-from app.wording import MINUS, join
+from app.wording import MINUS, clauses, join, passage
 from mtl_core.events import Conflict, Epoch
 from mtl_core.trunks.wiring import Wiring
 
@@ -71,17 +72,17 @@ def plane_of(epoch: Epoch, tasks: Sequence[str]) -> Plane | None:
 def nothing_to_compare(history: History, wiring: Wiring, tasks: Sequence[str], example: bool) -> str | None:
     """Why there is nothing to draw, in a sentence; None where there is, or will be."""
     if len(tasks) < 2:
-        return "There is one task: nothing can pull against it."
+        return tr("There is one task: nothing can pull against it.")
     alone = all(expert.owner is not None for level in wiring.levels for expert in level.experts) and all(
         wiring.levels[-1].gates[g].owner is not None for read in wiring.outputs for g in read
     )
-    unshared = "Every task has a network of its own: nothing is shared, so there is nothing to conflict."
+    unshared = tr("Every task has a network of its own: nothing is shared, so there is nothing to conflict.")
     if latest(history) is not None:
         return None
     if not history.epochs:
         return unshared if alone and wiring.reads == frozenset(range(len(tasks))) else None
     if example and not alone:
-        return "This example was made without a look at its gradients: press Train to see them."
+        return tr("This example was made without a look at its gradients: press Train to see them.")
     return unshared
 
 
@@ -89,21 +90,27 @@ def weights_sentence(history: History, tasks: Sequence[str]) -> str:
     """Whose gradient makes up the step, and whether that comes from its weight or its length."""
     epoch = latest(history)
     if epoch is None or epoch.conflict is None:
-        return "No epoch is done yet." if not history.epochs else ""
+        return tr("No epoch is done yet.") if not history.epochs else ""
     known = [(t, e) for t, e in zip(tasks, epoch.conflict.effective, strict=True) if e is not None]
     if len(known) < 2:
-        return f"After epoch {epoch.epoch} fewer than two tasks had a gradient."
+        return tr("After epoch {epoch} fewer than two tasks had a gradient.", epoch=epoch.epoch)
     (top, most), (low, least) = max(known, key=lambda item: item[1]), min(known, key=lambda item: item[1])
-    text = f"In epoch {epoch.epoch} "
-    if most - least < CLOSE:
-        text += f"{join([t for t, _ in known])} {'both' if len(known) == 2 else 'all'} put equal parts into the step"
+    names = join([t for t, _ in known])
+    if most - least < CLOSE and len(known) == 2:
+        text = tr("In epoch {epoch} {tasks} both put equal parts into the step.", epoch=epoch.epoch, tasks=names)
+    elif most - least < CLOSE:
+        text = tr("In epoch {epoch} {tasks} all put equal parts into the step.", epoch=epoch.epoch, tasks=names)
     elif len(known) == 2:
-        text += f"{top} made up {most:.0%} of the step, {low} {least:.0%}"
+        text = tr(
+            "In epoch {epoch} {top} made up {most:.0%} of the step, {low} {least:.0%}: {reason}.",
+            epoch=epoch.epoch, top=top, most=most, low=low, least=least, reason=_reason(epoch, tasks, top, low),
+        )  # fmt: skip
     else:
-        text += f"{top} made up most of the step ({most:.0%}), {low} least ({least:.0%})"
-    if most - least >= CLOSE:
-        text += f": {_reason(epoch, tasks, top, low)}"
-    return text + "." + _unsolved(epoch)
+        text = tr(
+            "In epoch {epoch} {top} made up most of the step ({most:.0%}), {low} least ({least:.0%}): {reason}.",
+            epoch=epoch.epoch, top=top, most=most, low=low, least=least, reason=_reason(epoch, tasks, top, low),
+        )  # fmt: skip
+    return passage(text, _unsolved(epoch))
 
 
 def _reason(epoch: Epoch, tasks: Sequence[str], top: str, low: str) -> str:
@@ -111,15 +118,16 @@ def _reason(epoch: Epoch, tasks: Sequence[str], top: str, low: str) -> str:
     assert epoch.conflict is not None
     norms = dict(zip(tasks, epoch.conflict.norms, strict=True))
     lengths, weights = _ratio(norms[top], norms[low]), _ratio(epoch.weights.get(top), epoch.weights.get(low))
-    parts = []
+    heavier = lengthier = None
     if weights is not None and abs(weights - 1) > CLOSE:
-        parts.append(f"its loss counts {_times(weights)} as much")
+        heavier = tr("its loss counts {times} times as much", times=_times(weights))
     if lengths is not None and abs(lengths - 1) > CLOSE:
-        parts.append(f"its gradient is {_times(lengths)} as long")
-    if not parts:
-        return "weights and lengths differ from batch to batch"
-    same = "at equal weights, " if weights is not None and abs(weights - 1) <= CLOSE else ""
-    return same + " and ".join(parts)
+        lengthier = tr("its gradient is {times} times as long", times=_times(lengths))
+        if weights is not None and heavier is None:
+            return tr("at equal weights, its gradient is {times} times as long", times=_times(lengths))
+    if heavier is None and lengthier is None:
+        return tr("weights and lengths differ from batch to batch")
+    return join([part for part in (heavier, lengthier) if part is not None])
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:
@@ -127,51 +135,68 @@ def _ratio(a: float | None, b: float | None) -> float | None:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.1f} times" if ratio >= 1.05 else f"{ratio:.2g} times"
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1.05 else f"{ratio:.2g}"
 
 
 def _unsolved(epoch: Epoch) -> str:
     if not epoch.unsolved:
         return ""
-    steps = "one step" if epoch.unsolved == 1 else f"{epoch.unsolved:,} steps"
-    return f" In {steps} so far the balancer found no solution and took equal weights."
+    return trn(
+        "In one step so far the balancer found no solution and took equal weights.",
+        "In {n:,} steps so far the balancer found no solution and took equal weights.",
+        epoch.unsolved,
+    )
 
 
 def conflict_sentence(history: History, tasks: Sequence[str]) -> str:
     """How often the tasks pulled apart, and whether the step serves them all."""
     epoch = latest(history)
     if epoch is None or epoch.conflict is None:
-        return "No epoch is done yet." if not history.epochs else ""
+        return tr("No epoch is done yet.") if not history.epochs else ""
     pairs = _pairs(epoch.conflict, tasks)
     if not pairs:
-        return f"In epoch {epoch.epoch} no two tasks had a gradient in the same batch."
+        return tr("In epoch {epoch} no two tasks had a gradient in the same batch.", epoch=epoch.epoch)
     if len(tasks) == 2:
         return _two(epoch, tasks)
     name, cosine, negative = min(pairs, key=lambda pair: pair[1])
     fighting = sum(share > 0.5 for *_, share in pairs)
-    text = f"In epoch {epoch.epoch} {fighting} of {len(pairs)} pairs pulled apart in most batches"
-    verb = "worst were" if cosine < 0 else "the least alike were"
-    text += f"; {verb} {name} (mean cosine {signed(cosine)}, apart in {_of(negative, epoch)})"
+    told = {"pair": name, "cosine": signed(cosine), "batches": _of(negative, epoch)}
+    if cosine < 0:
+        worst = tr("worst were {pair} (mean cosine {cosine}, apart in {batches})", **told)
+    else:
+        worst = tr("the least alike were {pair} (mean cosine {cosine}, apart in {batches})", **told)
     name, cosine, _ = max(pairs, key=lambda pair: pair[1])
-    return f"{text}, the most alike {name} ({signed(cosine)})."
+    return tr(
+        "In epoch {epoch} {fighting} of {all} pairs pulled apart in most batches; {worst}, the most alike {best} "
+        "({cosine}).",
+        epoch=epoch.epoch, fighting=fighting, all=len(pairs), worst=worst, best=name, cosine=signed(cosine),
+    )  # fmt: skip
 
 
 def _two(epoch: Epoch, tasks: Sequence[str]) -> str:
     assert epoch.conflict is not None
     ((_, cosine, negative),) = _pairs(epoch.conflict, tasks)
-    text = f"In epoch {epoch.epoch} {tasks[0]} and {tasks[1]} pulled apart in {_of(negative, epoch)}"
-    text += f" (mean cosine {signed(cosine)})"
+    text = tr(
+        "In epoch {epoch} {one} and {other} pulled apart in {batches} (mean cosine {cosine})",
+        epoch=epoch.epoch, one=tasks[0], other=tasks[1], batches=_of(negative, epoch), cosine=signed(cosine),
+    )  # fmt: skip
     picture = plane_of(epoch, tasks)
     off = picture.off if picture is not None else None
     if off is None:
-        return f"{text}; on average they cancel, and no step is left."
+        return _with(text, tr("on average they cancel, and no step is left"))
     hurt = [task for task, angle in zip(tasks, off, strict=True) if angle > math.pi / 2 + 1e-9]
     if hurt:
-        return f"{text}; the mean step goes against {join(hurt)}: it raises that loss."
+        return _with(text, tr("the mean step goes against {tasks}: it raises that loss", tasks=join(hurt)))
     near, far = (0, 1) if off[0] <= off[1] else (1, 0)
     if off[far] - off[near] < math.radians(5):
-        return f"{text}; the mean step lies in the middle and lowers both losses."
-    return f"{text}; the mean step lowers both losses and lies nearer to {tasks[near]}'s gradient."
+        return _with(text, tr("the mean step lies in the middle and lowers both losses"))
+    nearer = tr("the mean step lowers both losses and lies nearer to {task}'s gradient", task=tasks[near])
+    return _with(text, nearer)
+
+
+def _with(claim: str, more: str) -> str:
+    """One sentence of two clauses."""
+    return tr("{claim}.", claim=clauses([claim, more]))
 
 
 def _pairs(conflict: Conflict, tasks: Sequence[str]) -> list[tuple[str, float, float]]:
@@ -180,7 +205,7 @@ def _pairs(conflict: Conflict, tasks: Sequence[str]) -> list[tuple[str, float, f
     for i, j in itertools.combinations(range(len(tasks)), 2):
         cosine, negative = conflict.cosine[i][j], conflict.negative[i][j]
         if cosine is not None and negative is not None:
-            found.append((f"{tasks[i]} and {tasks[j]}", cosine, negative))
+            found.append((join([tasks[i], tasks[j]]), cosine, negative))
     return found
 
 
@@ -188,7 +213,9 @@ def _of(share: float, epoch: Epoch) -> str:
     """38% of 8 batches: gradients are not compared in all of them."""
     assert epoch.conflict is not None
     steps = epoch.conflict.steps
-    return f"{share:.0%} of {steps:,} batches" if steps > 1 else "the one batch" if share > 0 else "no batch"
+    if steps > 1:
+        return tr("{share:.0%} of {steps:,} batches", share=share, steps=steps)
+    return tr("the one batch") if share > 0 else tr("no batch")
 
 
 def signed(value: float) -> str:

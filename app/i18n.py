@@ -78,6 +78,17 @@ def speaking(locale: str) -> Iterator[None]:
         _spoken.reset(before)
 
 
+def as_read(make: Callable[[], T]) -> Callable[[], T]:
+    """`make` in the language of the one who reads this now: for files that are made later, in a thread of their own."""
+    spoken = language()
+
+    def made() -> T:
+        with speaking(spoken):
+            return make()
+
+    return made
+
+
 def listen_to(reader: Callable[[], str]) -> None:
     """Whom to ask for the language of the one who is reading; called for every text, so it must be quick."""
     _readers[:] = [reader]

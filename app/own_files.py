@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.i18n import mark, tr
 from app.jobs import settings
 from mtl_core.atomic import write_atomically
 from mtl_core.data.base import DataError
@@ -19,15 +20,18 @@ from mtl_core.schema import Feature, Task
 
 #: What a column may be used as, and the kind of feature that makes of it.
 USES = {
-    "numeric": "numeric",
-    "categorical": "categorical",
-    "id": "categorical",
-    "sequence": "sequence",
-    "position": "categorical",
-    "date": "numeric",
-    "label": None,
-    "left out": None,
+    mark("numeric"): "numeric",
+    mark("categorical"): "categorical",
+    mark("id"): "categorical",
+    mark("sequence"): "sequence",
+    mark("position"): "categorical",
+    mark("date"): "numeric",
+    mark("label"): None,
+    mark("left out"): None,
 }
+#: Why a column has its use, where this module decides it.
+SAID, UNKNOWN, BY_HAND = mark("so says the schema"), mark("not in the schema"), mark("chosen by hand")
+REASONS = (SAID, UNKNOWN, BY_HAND)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def adopt(found: Guess, content: bytes) -> Guess:
     try:
         given = Guess.from_yaml(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise DataError("This is no YAML: it is not UTF-8 text.") from error
+        raise DataError(tr("This is no YAML: it is not UTF-8 text.")) from error
     schema = given.schema_
     labels = {task.label for task in schema.tasks}
     spaces = {task.space for task in schema.tasks if task.space is not None} - {label + KNOWN for label in labels}
@@ -97,25 +101,30 @@ def adopt(found: Guess, content: bytes) -> Guess:
     absent = [n for n in (*(f.name for f in schema.features), *sorted(labels), *sorted(spaces)) if n not in here]
     if absent:
         raise DataError(
-            f"This schema is for another file: it uses the column `{absent[0]}`, which this file does not have."
+            tr(
+                "This schema is for another file: it uses the column `{column}`, which this file does not have.",
+                column=absent[0],
+            )
         )
     strangers = [name for name in given.positive if name not in labels]
     if strangers:
-        raise DataError(f"The schema gives `{strangers[0]}` a positive value, but it is none of its labels.")
+        raise DataError(
+            tr("The schema gives `{column}` a positive value, but it is none of its labels.", column=strangers[0])
+        )
     known = {column.name: column.use for column in given.columns}
     features = {feature.name: feature for feature in schema.features}
     columns = []
     for column in found.columns:
         name = column.name
         if name in labels:
-            use, reason = "label", "so says the schema"
+            use, reason = "label", SAID
         elif name in features:
-            use, reason = _use(features[name], known.get(name, ""), given.dates), "so says the schema"
+            use, reason = _use(features[name], known.get(name, ""), given.dates), SAID
         else:
-            use, reason = "left out", "so says the schema" if name in known or name in spaces else "not in the schema"
+            use, reason = "left out", SAID if name in known or name in spaces else UNKNOWN
         columns.append(column.model_copy(update={"use": use, "reason": reason}))
-    news = [f"`{column.name}`" for column in columns if column.reason == "not in the schema"]
-    note = f"The schema does not know {', '.join(news)}: left out until you choose a use."
+    news = [f"`{column.name}`" for column in columns if column.reason == UNKNOWN]
+    note = tr("The schema does not know {columns}: left out until you choose a use.", columns=tr(", ").join(news))
     update = {
         "rows": found.rows,
         "sha256": found.sha256,
@@ -157,7 +166,7 @@ def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice])
     chosen = [choice for choice in labels if uses.get(choice.label, before.get(choice.label)) == "label"]
     dates = tuple(name for name, use in uses.items() if use == "date")
     columns = tuple(
-        column.model_copy(update={"use": uses[column.name], "reason": "chosen by hand"})
+        column.model_copy(update={"use": uses[column.name], "reason": BY_HAND})
         if uses.get(column.name, column.use) != column.use
         else column
         for column in found.columns
@@ -220,7 +229,7 @@ def upload_path(file_id: str) -> Path:
     """
     path = folder() / Path(file_id).name
     if not path.is_file():
-        raise DataError(f"There is no uploaded file {file_id!r} any more: upload it again.")
+        raise DataError(tr("There is no uploaded file {file} any more: upload it again.", file=repr(file_id)))
     return path
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
-from app import analysis, wording
+from app import analysis, comparing, wording
 from app.charts import still
 from app.charts.palette import task_colours
+from app.i18n import language, tr, trn
 from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import History
@@ -75,7 +76,7 @@ def models(runs: Sequence[Told]) -> list[Model]:
     specs = [analysis.keys(group[0].record).spec for group in groups]
     several = len({spec.data.name for spec in specs}) > 1
     names = [
-        f"{number} {label}" + (f" on {analysis.data_title(spec.to_json())}" if several else "")
+        f"{number} {comparing.on_data(label, spec.to_json()) if several else label}"
         for number, (label, spec) in enumerate(zip(analysis.variant_labels(specs), specs, strict=True), start=1)
     ]
     return [Model(name, group) for name, group in zip(names, groups, strict=True)]
@@ -85,30 +86,37 @@ def page(runs: Sequence[Told]) -> str:
     """The report of these finished runs."""
     found = models(runs)
     tasks = list(dict.fromkeys(task for model in found for task in model.metrics))
-    title = f"{wording.join([model.name.split(' ', 1)[1] for model in found[:4]])}"
-    title += f" and {len(found) - 4} more" if len(found) > 4 else ""
+    title = wording.join([model.name.split(" ", 1)[1] for model in found[:4]])
+    if len(found) > 4:
+        title = tr("{first} and {n} more", first=title, n=len(found) - 4)
     made = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    run_count = trn("{n} run", "{n} runs", len(runs))
+    model_count = trn("{n} model", "{n} models", len(found))
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p class='small'>{_count(len(runs), 'run')}, {_count(len(found), 'model')}. Made with Seesaw on {made}.</p>",
-        "<h2>Test scores</h2>", _scores(found, tasks),
+        _small(tr("{runs}, {models}. Made with Seesaw on {time}.", runs=run_count, models=model_count, time=made)),
+        _head(tr("Test scores")), _scores(found, tasks),
         _against_first(found, tasks),
-        *(("<h2>What differs</h2>", _differences(found)) if len(found) > 1 else ()),
-        "<h2>Validation by epoch</h2>", *(_curves(found, task, tasks) for task in tasks),
-        "<h2>Who listens to whom</h2>", *(_gates(model) for model in found[:MOST_PICTURES]),
-        "<h2>Runs</h2>", _runs(runs),
+        *((_head(tr("What differs")), _differences(found)) if len(found) > 1 else ()),
+        _head(tr("Validation by epoch")), *(_curves(found, task, tasks) for task in tasks),
+        _head(tr("Who listens to whom")), *(_gates(model) for model in found[:MOST_PICTURES]),
+        _head(tr("Runs")), _runs(runs),
     ]  # fmt: skip
     if len(found) > MOST_PICTURES:
-        parts.insert(-2, f"<p class='small'>Drawn for the first {MOST_PICTURES} of {len(found)} models.</p>")
+        parts.insert(-2, _small(tr("Drawn for the first {n} of {all} models.", n=MOST_PICTURES, all=len(found))))
     return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<!doctype html><html lang='{language().replace('_', '-')}'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+def _head(text: str) -> str:
+    return f"<h2>{escape(text, quote=False)}</h2>"
+
+
+def _small(*sentences: str) -> str:
+    return f"<p class='small'>{escape(wording.passage(*sentences), quote=False)}</p>"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -122,7 +130,8 @@ def spread(values: Sequence[float]) -> str:
 def _scores(found: Sequence[Model], tasks: Sequence[str]) -> str:
     """A row per model, a column per task; several seeds as mean and interval."""
     metrics = {task: metric for model in found for task, metric in model.metrics.items()}
-    head = ["model", "seeds", "parameters", *(f"{task}, {metrics[task].upper()}" for task in tasks), "training"]
+    scored = (tr("{task}, {metric}", task=task, metric=metrics[task].upper()) for task in tasks)
+    head = [tr("model"), tr("seeds"), tr("parameters"), *scored, tr("training")]
     rows = []
     for model in found:
         cells = []
@@ -138,29 +147,32 @@ def _scores(found: Sequence[Model], tasks: Sequence[str]) -> str:
         rows.append([model.name, str(len(model.runs)), size, *cells, wording.seconds(sum(seconds) / len(seconds))])
     several = any(len(model.runs) > 1 for model in found)
     said = (
-        "±: half of the 95% interval of the mean over seeds (Student's t). Seeds draw the data too, so they move all "
-        "models together: intervals that overlap do not say that models are alike, differences paired by seed do. "
+        tr(
+            "±: half of the 95% interval of the mean over seeds (Student's t). Seeds draw the data too, so they move "
+            "all models together: intervals that overlap do not say that models are alike, differences paired by seed "
+            "do."
+        )
         if several
-        else "One seed each, so no intervals: such differences may be chance. "
+        else tr("One seed each, so no intervals: such differences may be chance.")
     )
-    return _table(head, rows, numbers=range(1, len(head))) + (
-        f"<p class='small'>{said}Test rows were scored once, with the weights of each run's best epoch.</p>"
-    )
+    once = tr("Test rows were scored once, with the weights of each run's best epoch.")
+    return _table(head, rows, numbers=range(1, len(head))) + _small(said, once)
 
 
 def _differences(found: Sequence[Model]) -> str:
     frame = analysis.differences([model.spec for model in found], [model.name for model in found])
-    frame = frame[frame.index != "seed"]
+    frame = frame[frame.index != tr("seed")]
     if frame.empty:
-        return "<p>Nothing that has an option.</p>"
+        nothing = tr("Nothing that has an option.")
+        return f"<p>{escape(nothing)}</p>"
     rows = [[str(name), *map(str, values)] for name, values in zip(frame.index, frame.to_numpy().tolist(), strict=True)]
-    return _table(["option", *frame.columns], rows) + "<p class='small'>Everything else is the same.</p>"
+    return _table([tr("option"), *frame.columns], rows) + _small(tr("Everything else is the same."))
 
 
 def _against_first(found: Sequence[Model], tasks: Sequence[str]) -> str:
     """Differences from the first model, paired by seed; empty where nothing can be paired."""
     first, *others = found
-    head = ["model", "pairs", *tasks]
+    head = [tr("model"), tr("pairs"), *tasks]
     rows = []
     for model in others:
         pairs = _pairs(first, model)
@@ -180,12 +192,13 @@ def _against_first(found: Sequence[Model], tasks: Sequence[str]) -> str:
         rows.append([model.name, str(len(pairs)), *cells])
     if not rows:
         return ""
-    return (
-        f"<h2>Gain over {escape(first.name)}</h2>{_table(head, rows, numbers=range(1, len(head)))}"
-        "<p class='small'>Thousandths of AUC (for numbers: fall of the squared error, in thousandths), each seed "
-        "against the same seed of the first model. ±: half of the 95% interval of the mean difference. A gain whose "
-        "interval contains 0, or of a single seed, cannot be told from chance and is in brackets.</p>"
+    said = tr(
+        "Thousandths of AUC (for numbers: fall of the squared error, in thousandths), each seed against the same seed "
+        "of the first model. ±: half of the 95% interval of the mean difference. A gain whose interval contains 0, or "
+        "of a single seed, cannot be told from chance and is in brackets."
     )
+    table = _table(head, rows, numbers=range(1, len(head)))
+    return _head(tr("Gain over {model}", model=first.name)) + table + _small(said)
 
 
 def _pairs(first: Model, other: Model) -> list[tuple[Metrics, Metrics]]:
@@ -207,10 +220,9 @@ def _curves(found: Sequence[Model], task: str, tasks: Sequence[str]) -> str:
     lines = [curve(model, task) for model in found if task in model.metrics]
     metric = next(model.metrics[task] for model in found if task in model.metrics).upper()
     picture = still.curves_svg(lines, metric, task_colours(tasks)[task], width=900.0, height=320.0)
-    seeds = " Mean over the seeds." if any(len(model.runs) > 1 for model in found) else ""
-    return (
-        f"<h3>{escape(task)}</h3><figure>{picture}<figcaption>{metric} on validation rows.{seeds}</figcaption></figure>"
-    )
+    seeds = tr("Mean over the seeds.") if any(len(model.runs) > 1 for model in found) else ""
+    said = escape(wording.passage(tr("{metric} on validation rows.", metric=metric), seeds))
+    return f"<h3>{escape(task)}</h3><figure>{picture}<figcaption>{said}</figcaption></figure>"
 
 
 def curve(model: Model, task: str) -> still.Line:
@@ -231,12 +243,16 @@ def _gates(model: Model) -> str:
     wiring, tasks = analysis.wiring(run.record, run.history), tuple(model.metrics)
     gates = run.history.gates
     bars = still.gates_svg(wiring, gates) if gates else ""
-    sentence = wording.gates_sentence(wiring, tasks, gates) if gates else "Gate weights of this run were not kept."
+    kept = wording.gates_sentence(wiring, tasks, gates) if gates else tr("Gate weights of this run were not kept.")
+    said = wording.passage(
+        kept,
+        tr("Seed {seed}.", seed=run.record.seed),
+        tr("Line width: mean gate weight. Grey: shared. Tint: private to a task."),
+    )
     return (
         f"<h3>{escape(model.name)}</h3><figure><div class='pair'>"
         f"<div>{still.architecture_svg(wiring, tasks, gates)}</div><div>{bars}</div></div>"
-        f"<figcaption>{escape(sentence)} Seed {run.record.seed}. Line width: mean gate weight. Grey: shared. Tint: "
-        f"private to a task.</figcaption></figure>"
+        f"<figcaption>{escape(said)}</figcaption></figure>"
     )
 
 
@@ -258,7 +274,8 @@ def _runs(runs: Sequence[Told]) -> str:
     sources = "".join(
         f"<li>{escape(line)}</li>" for line in dict.fromkeys(wording.source_line(r.history) for r in runs)
     )
-    return _table(["id", "run", "best epoch", "device", "tags", "note"], rows) + f"<ul class='small'>{sources}</ul>"
+    head = ["id", tr("run"), tr("best epoch"), tr("device"), tr("tags"), tr("note")]
+    return _table(head, rows) + f"<ul class='small'>{sources}</ul>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] | range = ()) -> str:

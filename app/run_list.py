@@ -11,18 +11,19 @@ from typing import Any
 import pandas as pd
 
 from app import analysis, wording
+from app.core_texts import title
+from app.i18n import mark, tr
 from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import is_example
-from mtl_core.registry import title
 from mtl_core.spec import RunSpec
 
-#: State -> the word for it; what people pause is "stopped" in the store.
+#: State -> the word for it, also in links; what people pause is "stopped" in the store.
 STATES = {
-    "queued": "queued", "running": "running", "stopping": "pausing", "finished": "finished", "stopped": "paused",
-    "failed": "failed",
+    "queued": mark("queued"), "running": mark("running"), "stopping": mark("pausing"), "finished": mark("finished"),
+    "stopped": mark("paused"), "failed": mark("failed"),
 }  # fmt: skip
-EXAMPLE = "example"
+EXAMPLE = mark("example")
 #: Parts that go without saying.
 USUAL = {"head": "independent", "balancer": "static", "encoder": "embedding"}
 #: With more tasks than this, a row names the first few only.
@@ -41,7 +42,7 @@ class Listed:
 
     @property
     def state(self) -> str:
-        """The word that the list shows."""
+        """The English word for it, by which lists are filtered."""
         return EXAMPLE if is_example(self.record.id) else STATES[self.record.state]
 
     @property
@@ -102,18 +103,18 @@ def _told(run: Listed) -> str:
     model = (spec["model"]["encoder"]["name"], spec["model"]["head"]["name"], spec["balancer"]["name"])
     parts = (
         wording.run_name(run.record), options_text(run.record), run.labels.note, *run.labels.tags,
-        run.state, run.record.message or "", *model,
+        run.state, tr(run.state), run.record.message or "", *model,
     )  # fmt: skip
     return " ".join(parts).casefold()
 
 
 #: Name in the link -> what it is called, and the key by which runs are put in order (None comes last).
 SORTS: dict[str, tuple[str, Callable[[Listed], float | None]]] = {
-    "newest": ("Newest first", lambda run: -run.record.created_at),
-    "oldest": ("Oldest first", lambda run: run.record.created_at),
-    "auc": ("Best mean test AUC", lambda run: None if run.mean_auc is None else -run.mean_auc),
-    "time": ("Shortest training", lambda run: run.record.train_seconds or None),
-    "size": ("Fewest parameters", lambda run: run.record.parameters),
+    "newest": (mark("Newest first"), lambda run: -run.record.created_at),
+    "oldest": (mark("Oldest first"), lambda run: run.record.created_at),
+    "auc": (mark("Best mean test AUC"), lambda run: None if run.mean_auc is None else -run.mean_auc),
+    "time": (mark("Shortest training"), lambda run: run.record.train_seconds or None),
+    "size": (mark("Fewest parameters"), lambda run: run.record.parameters),
 }
 
 
@@ -158,7 +159,7 @@ def _row(run: Listed) -> dict[str, Any]:
         "best epoch": record.best_epoch,
         "parameters": record.parameters,
         "time": wording.seconds(record.train_seconds) if record.train_seconds else "",
-        "state": run.state,
+        "state": tr(run.state),
         "progress": record.fraction if record.open else None,
         "note": run.labels.note,
         "started": datetime.fromtimestamp(record.created_at, tz=UTC).strftime("%Y-%m-%d %H:%M"),
@@ -189,9 +190,9 @@ def options_text(record: RunRecord) -> str:
     parts = [title(kind, part["name"]) for kind, part in named if part["name"] != USUAL[kind]]
     weights = balancer["options"].get("weights")
     if weights and len(set(weights)) > 1:
-        parts.append(f"weights {analysis.short(weights)}")
-    parts += [f"{name.replace('_', ' ')} {analysis.short(value)}" for name, value in model["trunk"]["options"].items()]
-    return ", ".join(parts)
+        parts.append(analysis.option_text("weights", analysis.short(weights)))
+    parts += [analysis.option_text(name, analysis.short(value)) for name, value in model["trunk"]["options"].items()]
+    return wording.commas(parts)
 
 
 def next_seed(record: RunRecord, records: Iterable[RunRecord]) -> RunSpec:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
+from app.i18n import tr
 from app.jobs import settings
 from app.jobs.archive import Archive
 from app.jobs.executor import Executor, get_executor
@@ -32,10 +33,10 @@ def library() -> Library:
         settings.workers()  # said here at once, not when a worker is wanted
         return _services(_place())[2]
     except SettingsError as error:
-        st.error(str(error), title="A setting cannot be used")
+        st.error(str(error), title=tr("A setting cannot be used"))
         st.stop()
     except StoreError as error:
-        st.error(str(error), title="The run store cannot be opened")
+        st.error(str(error), title=tr("The run store cannot be opened"))
         st.stop()
 
 

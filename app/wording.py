@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from app.analysis import data_title, metric_name
 from app.charts.architecture import NONE
 from app.charts.seesaw import SeesawGroup
+from app.core_texts import title
+from app.i18n import tr, trn
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core.comparison import Interval, gain
 from mtl_core.events import GateSummary
-from mtl_core.registry import title
 from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
 MINUS = "\u2212"
@@ -22,10 +24,10 @@ def seconds(value: float) -> str:
     """6 s, 1 min 20 s, 2 h 5 min."""
     whole = max(0, round(value))
     if whole < 60:
-        return f"{whole} s" if value >= 1 else "under 1 s"
+        return tr("{seconds} s", seconds=whole) if value >= 1 else tr("under 1 s")
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return tr("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
+    return tr("{hours} h {minutes} min", hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def count(value: float) -> str:
@@ -37,7 +39,7 @@ def count(value: float) -> str:
 
 def auc(value: float | None) -> str:
     """Four decimals."""
-    return "undefined" if value is None else f"{value:.4f}"
+    return tr("undefined") if value is None else f"{value:.4f}"
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -52,7 +54,8 @@ def interval(value: Interval) -> str:
 
 def run_name(record: RunRecord) -> str:
     """MMoE on conflict, seed 0."""
-    return f"{title('trunk', record.trunk)} on {data_title(record.spec)}, seed {record.seed}"
+    model, data = title("trunk", record.trunk), data_title(record.spec)
+    return tr("{model} on {data}, seed {seed}", model=model, data=data, seed=record.seed)
 
 
 def source_line(history: History) -> str:
@@ -62,8 +65,11 @@ def source_line(history: History) -> str:
         return ""
     spec = started.spec
     rows = started.rows
-    sizes = f"{count(rows['train'])} training, {count(rows['valid'])} validation, {count(rows['test'])} test rows"
-    return f"{data_title(spec)} · {sizes} · seed {spec['seed']}"
+    return tr(
+        "{data} · {train} training, {valid} validation, {test} test rows · seed {seed}",
+        data=data_title(spec), train=count(rows["train"]), valid=count(rows["valid"]), test=count(rows["test"]),
+        seed=spec["seed"],
+    )  # fmt: skip
 
 
 def capital(text: str) -> str:
@@ -73,19 +79,35 @@ def capital(text: str) -> str:
 
 def join(parts: Sequence[str]) -> str:
     """a, b and c."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return parts[0] if len(parts) == 1 else tr("{first} and {last}", first=commas(parts[:-1]), last=parts[-1])
+
+
+def commas(parts: Sequence[str]) -> str:
+    """a, b, c."""
+    return tr(", ").join(parts)
+
+
+def clauses(parts: Sequence[str]) -> str:
+    """a; b; c."""
+    return tr("; ").join(parts)
+
+
+def passage(*sentences: str) -> str:
+    """Whole sentences after each other; empty ones are left out."""
+    said = [sentence for sentence in sentences if sentence]
+    return reduce(lambda before, after: tr("{before} {after}", before=before, after=after), said) if said else ""
 
 
 def curves_sentence(history: History, baseline: History | None) -> str:
     """Where the curves stand, and by how much they pass the yardstick."""
     if not history.epochs:
-        return "No epoch is done yet."
+        return tr("No epoch is done yet.")
     finished = history.finished
     if finished is None:
         last = history.epochs[-1]
-        return f"Validation {scores(last.metrics['valid'])}, after epoch {last.epoch}."
+        return tr("Validation {scores}, after epoch {epoch}.", scores=scores(last.metrics["valid"]), epoch=last.epoch)
     ours = finished.metrics["test"]
-    text = f"Test {scores(ours)}, with the weights of epoch {finished.best_epoch}."
+    text = tr("Test {scores}, with the weights of epoch {epoch}.", scores=scores(ours), epoch=finished.best_epoch)
     if baseline is not None and baseline.finished is not None:
         theirs = baseline.finished.metrics["test"]
         gains = [
@@ -94,7 +116,10 @@ def curves_sentence(history: History, baseline: History | None) -> str:
             if (value := gain(metrics, theirs[task], "binary" if "auc" in metrics else "regression")) is not None
         ]
         if gains:
-            text += f" Gain over single-task with this seed: {join(gains)} thousandths; one seed proves nothing."
+            gain_over = tr(
+                "Gain over single-task with this seed: {gains} thousandths; one seed proves nothing.", gains=join(gains)
+            )
+            return passage(text, gain_over)
     return text
 
 
@@ -103,7 +128,7 @@ def metric_names(history: History) -> str:
     if not history.epochs:
         return "AUC"
     names = dict.fromkeys(metric_name(m).upper() for m in history.epochs[-1].metrics["valid"].values())
-    return " or ".join(names)
+    return tr(" or ").join(names)
 
 
 def score(metrics: Mapping[str, float | None]) -> str:
@@ -127,9 +152,9 @@ def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSu
     number, level = len(wiring.levels), wiring.levels[-1]
     own = [g for g in level.gates if g.owner is not None]
     if not gates:
-        return "No gate weights yet: the lines show who may be mixed with whom."
+        return tr("No gate weights yet: the lines show who may be mixed with whom.")
     if not own:
-        return "All tasks receive the same mix, so the gate cannot tell them apart."
+        return tr("All tasks receive the same mix, so the gate cannot tell them apart.")
     if any(g.kind == "mix" for g in own):
         return _constants_sentence(wiring, tasks, gates)
     if all(len(g.sees) == 1 for g in own):
@@ -150,13 +175,20 @@ def _softmax_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], m
     if any(e.owner is not None for e in level.experts):
         shared = [sum(m for m, e in zip(mean, level.experts, strict=True) if e.owner is None) for mean in means]
         parts = [f"{tasks[g.owner or 0]} {share:.0%}" for g, share in zip(own, shared, strict=True)]
-        return (
-            f"From the shared experts {join(parts)}, the rest from private ones (distance of the mixes {distance:.2f})."
-        )
-    alike = "almost alike" if distance < 0.1 else ("somewhat differently" if distance < 0.3 else "quite differently")
+        return tr(
+            "From the shared experts {shares}, the rest from private ones (distance of the mixes {distance:.2f}).",
+            shares=join(parts), distance=distance,
+        )  # fmt: skip
     names = join([tasks[g.owner or 0] for g in own])
-    text = f"{names} mix the same experts {alike}"
-    return f"{text} (distance {distance:.2f} on a scale from 0 to 1)." if len(own) == 2 else f"{text}."
+    if distance < 0.1:
+        claim = tr("{tasks} mix the same experts almost alike", tasks=names)
+    elif distance < 0.3:
+        claim = tr("{tasks} mix the same experts somewhat differently", tasks=names)
+    else:
+        claim = tr("{tasks} mix the same experts quite differently", tasks=names)
+    if len(own) == 2:
+        return tr("{claim} (distance {distance:.2f} on a scale from 0 to 1).", claim=claim, distance=distance)
+    return tr("{claim}.", claim=claim)
 
 
 def _no_choice_sentence(wiring: Wiring, tasks: Sequence[str]) -> str:
@@ -166,39 +198,47 @@ def _no_choice_sentence(wiring: Wiring, tasks: Sequence[str]) -> str:
     if any(len(read) > 1 for read in wiring.outputs):
         owner = level.gates[min(common)].owner
         if owner is None:
-            return "Every tower reads the shared network beside its task's own: there is no gate that has to choose."
-        lead = tasks[owner]
-        return (
-            f"Every tower reads the network of {lead}, the others' beside their own: knowledge flows from {lead} only."
+            return tr(
+                "Every tower reads the shared network beside its task's own: there is no gate that has to choose."
+            )
+        return tr(
+            "Every tower reads the network of {lead}, the others' beside their own: knowledge flows from {lead} only.",
+            lead=tasks[owner],
         )
     if level.tied:
-        return "Every task has a network of its own; a penalty pulls their weights towards each other."
+        return tr("Every task has a network of its own; a penalty pulls their weights towards each other.")
     if any(e.owner is not None for e in level.experts):
-        return "Every task has a network of its own and hears no other: nothing is shared."
-    return "There is one expert, which all tasks share: the gates have nothing to choose."
+        return tr("Every task has a network of its own and hears no other: nothing is shared.")
+    return tr("There is one expert, which all tasks share: the gates have nothing to choose.")
 
 
 def _everyone_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], means: Sequence[list[float]]) -> str:
     """Tasks that may listen to each other's experts: how much each takes from its own, shared ones and others'."""
     parts = []
     for gate, mean in zip(own, means, strict=True):
-        shares = dict.fromkeys(("its own experts", "shared ones", "other tasks'"), 0.0)
+        owned, shared, others = 0.0, 0.0, 0.0
         for weight, expert in zip(mean, level.experts, strict=True):
-            whose = {gate.owner: "its own experts", None: "shared ones"}.get(expert.owner, "other tasks'")
-            shares[whose] += weight
-        if all(expert.owner is not None for expert in level.experts):
-            del shares["shared ones"]
-        parts.append(f"{tasks[gate.owner or 0]} takes {join([f'{v:.0%} from {k}' for k, v in shares.items()])}")
-    text = "; ".join(parts) + "."
-    return text + " A task's own experts also reach it past the gate." if any(g.native for g in own) else text
+            owned += weight * (expert.owner is not None and expert.owner == gate.owner)
+            shared += weight * (expert.owner is None)
+            others += weight * (expert.owner not in (None, gate.owner))
+        shares = [tr("{share:.0%} from its own experts", share=owned)]
+        if any(expert.owner is None for expert in level.experts):
+            shares.append(tr("{share:.0%} from shared ones", share=shared))
+        shares.append(tr("{share:.0%} from other tasks'", share=others))
+        parts.append(tr("{task} takes {shares}", task=tasks[gate.owner or 0], shares=join(shares)))
+    text = tr("{claim}.", claim=clauses(parts))
+    past = tr("A task's own experts also reach it past the gate.")
+    return passage(text, past) if any(g.native for g in own) else text
 
 
 def _selection_sentence(level: Level, tasks: Sequence[str], own: Sequence[Gate], means: Sequence[list[float]]) -> str:
     """How many experts each task uses, and how many serve all."""
     used = [{e for e in g.sees if mean[e] >= NONE} for g, mean in zip(own, means, strict=True)]
-    parts = [f"{tasks[g.owner or 0]} uses {len(some)}" for g, some in zip(own, used, strict=True)]
-    text = f"Of {len(level.experts)} experts {join(parts)}"
-    return f"{text}; {len(set.intersection(*used))} serve all tasks." if len(own) > 1 else f"{text}."
+    parts = [tr("{task} uses {n}", task=tasks[g.owner or 0], n=len(some)) for g, some in zip(own, used, strict=True)]
+    n, uses = len(level.experts), join(parts)
+    if len(own) == 1:
+        return tr("Of {n} experts {uses}.", n=n, uses=uses)
+    return tr("Of {n} experts {uses}; {common} serve all tasks.", n=n, uses=uses, common=len(set.intersection(*used)))
 
 
 def _constants_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
@@ -216,13 +256,16 @@ def _constants_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, G
             whose = kept if expert.owner == gate.owner else taken
             whose[gate.owner or 0] += weight / parts
     if not mixing:
-        said = [f"those of {name} by {kept[k]:.2f}" for k, name in enumerate(tasks)]
-        return f"On average the units of the last layer are scaled: {join(said)}."
+        said = [tr("those of {task} by {factor:.2f}", task=name, factor=kept[k]) for k, name in enumerate(tasks)]
+        return tr("On average the units of the last layer are scaled: {factors}.", factors=join(said))
     said = [
-        f"{name} keeps {_number(kept[k])} of its own and takes {_number(taken[k])} from others"
+        tr(
+            "{task} keeps {kept} of its own and takes {taken} from others",
+            task=name, kept=_number(kept[k]), taken=_number(taken[k]),
+        )
         for k, name in enumerate(tasks)
-    ]
-    return "; ".join(said) + "."
+    ]  # fmt: skip
+    return tr("{claim}.", claim=clauses(said))
 
 
 def _number(value: float) -> str:
@@ -234,36 +277,58 @@ def verdict(group: SeesawGroup, task_x: str, task_y: str) -> str:
     """What the intervals allow one to say."""
     a, b = group.x_interval.verdict, group.y_interval.verdict
     if len(group.seeds) == 1:
-        return "one seed: no interval"
+        return tr("one seed: no interval")
     if a == b:
-        return {"gains": "both gain", "loses": "both lose"}.get(a, "not distinguishable from single-task")
-    parts = []
-    for task, word in ((task_x, a), (task_y, b)):
-        parts.append(f"{task} {word}")
-    return ", ".join(parts)
+        both = {"gains": tr("both gain"), "loses": tr("both lose")}
+        return both.get(a, tr("not distinguishable from single-task"))
+    return commas([_verdict(task, word) for task, word in ((task_x, a), (task_y, b))])
+
+
+def _verdict(task: str, word: str) -> str:
+    if word == "gains":
+        return tr("{task} gains", task=task)
+    return tr("{task} loses", task=task) if word == "loses" else tr("{task} not distinguishable", task=task)
 
 
 def seesaw_sentence(groups: Sequence[SeesawGroup], task_x: str, task_y: str) -> str:
     """The picture in one sentence."""
     told = [g for g in groups if len(g.seeds) > 1]
     if not groups:
-        return "No model has a single-task run of the same data, seed and budget to be measured against yet."
+        return tr("No model has a single-task run of the same data, seed and budget to be measured against yet.")
     if not told:
-        return "Each model has one seed only, so no interval: train more seeds before believing any point."
+        return tr("Each model has one seed only, so no interval: train more seeds before believing any point.")
     said: dict[tuple[str, str], list[str]] = {}
     for group in told:
         said.setdefault((group.x_interval.verdict, group.y_interval.verdict), []).append(group.label)
-    parts = [f"{join(labels)} {_outcome(pair, task_x, task_y, len(labels) > 1)}" for pair, labels in said.items()]
-    return "; ".join(parts) + "."
+    parts = [_outcome(labels, pair, task_x, task_y) for pair, labels in said.items()]
+    return tr("{claim}.", claim=clauses(parts))
 
 
-def _outcome(pair: tuple[str, str], task_x: str, task_y: str, plural: bool) -> str:
+def _outcome(labels: Sequence[str], pair: tuple[str, str], task_x: str, task_y: str) -> str:
     """What one or several models do on two tasks."""
-    verb = {"gains": "gain" if plural else "gains", "loses": "lose" if plural else "loses"}
+    n, models = len(labels), join(labels)
+    if pair == ("gains", "gains"):
+        return trn("{models} gains on both", "{models} gain on both", n, models=models)
+    if pair == ("loses", "loses"):
+        return trn("{models} loses on both", "{models} lose on both", n, models=models)
     if pair[0] == pair[1]:
-        return f"{verb[pair[0]]} on both" if pair[0] in verb else "cannot be told from single-task"
+        return tr("{models} cannot be told from single-task", models=models)
     if "not distinguishable" not in pair:
         won, paid = (task_x, task_y) if pair[0] == "gains" else (task_y, task_x)
-        return f"{'pay' if plural else 'pays'} with {paid} for {won}"
-    told, task, other = (pair[0], task_x, task_y) if pair[0] in verb else (pair[1], task_y, task_x)
-    return f"{verb[told]} on {task}, with no difference found on {other}"
+        return trn(
+            "{models} pays with {paid} for {won}", "{models} pay with {paid} for {won}", n,
+            models=models, paid=paid, won=won,
+        )  # fmt: skip
+    first = pair[1] == "not distinguishable"
+    told, task, other = (pair[0], task_x, task_y) if first else (pair[1], task_y, task_x)
+    if told == "gains":
+        return trn(
+            "{models} gains on {task}, with no difference found on {other}",
+            "{models} gain on {task}, with no difference found on {other}",
+            n, models=models, task=task, other=other,
+        )  # fmt: skip
+    return trn(
+        "{models} loses on {task}, with no difference found on {other}",
+        "{models} lose on {task}, with no difference found on {other}",
+        n, models=models, task=task, other=other,
+    )  # fmt: skip

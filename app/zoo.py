@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, cast
 
 from app import wording
-from app.core_texts import paragraphs
+from app.core_texts import in_words, paragraphs, title
 from app.families import FAMILIES, family
+from app.i18n import by_language, core, mark, tr, trn
 from app.setup_values import preset_of, recipe_spec
 from mtl_core import registry
 from mtl_core.card import Card
@@ -24,10 +25,13 @@ from mtl_core.heads.base import HeadOptions
 from mtl_core.recipes.base import RecipeOptions
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.base import TrunkOptions
-from mtl_core.trunks.wiring import Wiring
+from mtl_core.trunks.wiring import Level, Wiring
 
 #: Kind -> what its entries are called in the plural; systems first, then parts in the order in which data flow.
-KINDS = {"recipe": "Systems", "encoder": "Encoders", "trunk": "Trunks", "head": "Heads", "balancer": "Balancers"}
+KINDS = {
+    "recipe": mark("Systems"), "encoder": mark("Encoders"), "trunk": mark("Trunks"), "head": mark("Heads"),
+    "balancer": mark("Balancers"),
+}  # fmt: skip
 #: Parts of a system, in that order.
 PARTS = ("encoder", "trunk", "head", "balancer")
 #: A picture with more tasks than this shows no structure any more: it is drawn with the first few.
@@ -99,14 +103,14 @@ def found(kind: str, of_family: str | None, text: str) -> list[Entry]:
     ]
 
 
-@lru_cache(maxsize=256)
+@by_language(maxsize=256)
 def _told(entry: Entry) -> str:
+    """What a search for words looks through: English, and the reader's language."""
     card = entry.card
     source = (card.paper, card.authors, str(card.year or ""), card.venue) if card else entry.details
     data = registry.title("dataset", spec_of(entry.kind, entry.name).data.name)
-    return " ".join(
-        (entry.title, entry.name, entry.family or "", entry.summary, entry.problem, data, *source)
-    ).casefold()
+    texts = (entry.title, entry.family or "", entry.summary, entry.problem, data)
+    return " ".join((*texts, *map(core, texts), entry.name, *source)).casefold()
 
 
 @lru_cache(maxsize=256)
@@ -214,50 +218,65 @@ def picture_sentence(picture: Picture) -> str:
     shared = sum(expert.owner is None for expert in level.experts)
     private = len(level.experts) - shared
     if len(level.experts) == 1:
-        text = "one shared network"
+        text = tr("one shared network")
     elif not shared:
-        text = "one network per task" if private == len(tasks) else f"{private} private parts of networks"
-    elif not private:
-        text = _number(shared, "shared expert")
+        parts = tr("{n} private parts of networks", n=private)
+        text = tr("one network per task") if private == len(tasks) else parts
     else:
-        text = f"{_number(shared, 'shared expert')} and {_number(private, 'private one')}"
-    levels = f"{len(picture.wiring.levels)} levels, on the last " if len(picture.wiring.levels) > 1 else ""
-    return wording.capital(f"{levels}{text}: {_reach(picture.wiring, tasks)}. {_embeddings(picture)}")
+        text = trn("{n} shared expert", "{n} shared experts", shared)
+        if private:
+            text = wording.join([text, trn("{n} private one", "{n} private ones", private)])
+    levels, reach = len(picture.wiring.levels), _reach(picture.wiring, tasks)
+    if levels > 1:
+        said = tr("{n} levels, on the last {networks}: {reach}.", n=levels, networks=text, reach=reach)
+    else:
+        said = tr("{networks}: {reach}.", networks=text, reach=reach)
+    return wording.passage(wording.capital(said), _embeddings(picture))
 
 
 def meeting_sentence(spec: RunSpec) -> str:
     """Where towers meet behind the trunk, which its wiring does not show; empty where they do not."""
     head = spec.model.head.name
-    return "" if head == "independent" else f" The towers meet in the head: {registry.title('head', head)}."
+    return "" if head == "independent" else tr("The towers meet in the head: {head}.", head=title("head", head))
 
 
 def _embeddings(picture: Picture) -> str:
     if picture.streams == 1:
-        return "Embeddings are shared."
-    own = "Each task has embeddings of its own"
-    return f"{own}." if picture.streams == len(picture.tasks) else f"{own}, beside shared ones."
+        return tr("Embeddings are shared.")
+    if picture.streams == len(picture.tasks):
+        return tr("Each task has embeddings of its own.")
+    return tr("Each task has embeddings of its own, beside shared ones.")
 
 
 def _reach(wiring: Wiring, tasks: Sequence[str]) -> str:
     """Whose networks a task's tower hears."""
-    heard = heard_owners(wiring)
-    level = wiring.levels[-1]
     everyone = {expert.owner for each in wiring.levels for expert in each.experts}
-    if everyone == {None}:
-        own = [gate for gate in level.gates if gate.owner is not None]
-        if len(level.experts) == 1:
-            return "every task receives the same"
-        return "each task has a mix of its own" if own else "one gate mixes them, every task receives the same"
+    return _reach_of_shared(wiring.levels[-1]) if everyone == {None} else _reach_of_own(wiring, tasks, everyone)
+
+
+def _reach_of_shared(level: Level) -> str:
+    if len(level.experts) == 1:
+        return tr("every task receives the same")
+    if any(gate.owner is not None for gate in level.gates):
+        return tr("each task has a mix of its own")
+    return tr("one gate mixes them, every task receives the same")
+
+
+def _reach_of_own(wiring: Wiring, tasks: Sequence[str], everyone: set[int | None]) -> str:
+    heard, level = heard_owners(wiring), wiring.levels[-1]
     if all(owners == {k} for k, owners in enumerate(heard)):
-        return "no task hears another's" + ("; a penalty pulls their weights together" if level.tied else "")
+        tied = tr("no task hears another's; a penalty pulls their weights together")
+        return tied if level.tied else tr("no task hears another's")
     if all(owners == {k, None} for k, owners in enumerate(heard)):
-        return "a task hears its own and what is shared"
+        return tr("a task hears its own and what is shared")
     if all(owners == everyone for owners in heard):
         direct = all(level.experts[e].owner in (None, gate.owner) for gate in level.gates for e in gate.sees)
         shared = direct and any(expert.owner is None for expert in level.experts)
-        return "a task hears its own and the shared, which hear everyone" if shared else "every task hears all of them"
+        through = tr("a task hears its own and the shared, which hear everyone")
+        return through if shared else tr("every task hears all of them")
     leads = [tasks[k] for k in range(len(tasks)) if all(k in owners for owners in heard)]
-    return f"{leads[0]} is heard by all, and hears no other" if len(leads) == 1 else "some tasks hear others"
+    some = tr("some tasks hear others")
+    return tr("{task} is heard by all, and hears no other", task=leads[0]) if len(leads) == 1 else some
 
 
 def heard_owners(wiring: Wiring) -> list[set[int | None]]:
@@ -273,10 +292,10 @@ def heard_owners(wiring: Wiring) -> list[set[int | None]]:
     return [set[int | None]().union(*(mixes[-1][gate] for gate in gates)) for gates in wiring.outputs]
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
-
-
 def shown_options(rows: Sequence[Size]) -> list[Size]:
     """Options without those that only hold the options of a part inside."""
-    return [replace(row, name=row.name.replace("_", " ")) for row in rows if not isinstance(row.here, dict)]
+    return [
+        replace(row, name=in_words(row.name), meaning=core(row.meaning))
+        for row in rows
+        if not isinstance(row.here, dict)
+    ]

@@ -9,6 +9,7 @@ from app.components.run_view import run_panel
 from app.components.seesaw_view import small_seesaw
 from app.components.setup_panel import SHOW, preset_strip, published_systems, setup_panel
 from app.components.share import share
+from app.i18n import tr
 from app.library import EXAMPLE_PREFIX
 
 library = services.library()
@@ -28,7 +29,7 @@ def shown_run() -> str:
         return asked
     if asked:
         del st.query_params["run"]
-        st.toast(f"There is no run called {asked[:40]}; showing another.")
+        st.toast(tr("There is no run called {run}; showing another.", run=asked[:40]))
     still_open = [record for record in library.store.runs(limit=50) if record.open]
     if not still_open:
         return f"{EXAMPLE_PREFIX}conflict-mmoe-0"
@@ -51,8 +52,10 @@ with st.sidebar:
 words, systems = st.columns([4, 1], vertical_alignment="center")
 with words:
     st.caption(
-        "Choose at the left what to train, or start from a preset; a finished example is shown until you do. "
-        "Keys: Space trains and pauses, S steps one epoch, 0 starts over."
+        tr(
+            "Choose at the left what to train, or start from a preset; a finished example is shown until you do. "
+            "Keys: Space trains and pauses, S steps one epoch, 0 starts over."
+        )
     )
 with systems:
     published_systems()

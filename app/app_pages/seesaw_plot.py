@@ -7,6 +7,7 @@ from app.components.queue_view import queue_line
 from app.components.seesaw_view import is_open, live_pairs, live_plot, live_verdicts
 from app.components.sweep_panel import sweep_panel
 from app.components.url_choice import url_choice
+from app.i18n import tr
 from app.library import EXAMPLE_PREFIX, examples
 
 TICK = "1s"
@@ -19,20 +20,20 @@ labels = {budget.key: budget.label for budget in budgets}
 default = analysis.keys(examples()[f"{EXAMPLE_PREFIX}conflict-mmoe-0"].record).budget
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = url_choice(
-        "Data and budget", list(labels), default, "budget", labels.__getitem__, width=520,
-        help="Only runs of the same data and the same training budget may be compared.",
+        tr("Data and budget"), list(labels), default, "budget", labels.__getitem__, width=520,
+        help=tr("Only runs of the same data and the same training budget may be compared."),
     )  # fmt: skip
     budget = next(b for b in budgets if b.key == chosen)
     tasks = list(analysis.keys(budget.records[0]).spec.schema.task_names)
     if len(tasks) > 2:
-        task_x = url_choice("Across", tasks, tasks[0], "x", width=200)
+        task_x = url_choice(tr("Across"), tasks, tasks[0], "x", width=200)
         others = [task for task in tasks if task != task_x]  # a task against itself is a line
-        task_y = url_choice("Up", others, others[0], "y", width=200)
+        task_y = url_choice(tr("Up"), others, others[0], "y", width=200)
     else:
         task_x, task_y = tasks[0], tasks[-1]
     equal = st.toggle(
-        "Equal parameters only", key="equal", bind="query-params",
-        help="Leave out models whose parameters differ by more than a tenth from the single-task yardstick's.",
+        tr("Equal parameters only"), key="equal", bind="query-params",
+        help=tr("Leave out models whose parameters differ by more than a tenth from the single-task yardstick's."),
     )  # fmt: skip
 ticking = is_open(budget, records)
 if not ticking:

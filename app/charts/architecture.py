@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -14,7 +13,8 @@ import pandas as pd
 from app.charts.drawing import Drawing, template
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, pale, task_colours
-from mtl_core.trunks.wiring import Gate, Wiring, gate_key
+from app.i18n import by_language, tr
+from mtl_core.trunks.wiring import Expert, Gate, Wiring, gate_key
 
 WIDEST = 13.0
 CURVE_POINTS = 16
@@ -41,13 +41,13 @@ def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Seq
     return Drawing(_template(columns, max(260, 44 * tallest)), {"nodes": nodes, "links": links})
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _template(columns: int, height: int) -> dict[str, Any]:
     x = alt.X("x:Q", scale=alt.Scale(domain=[-0.45, columns - 0.55]), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
     # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
     stroke = alt.Color("colour:N", scale=None)
-    tooltip = [alt.Tooltip("about:N", title="what")]
+    tooltip = [alt.Tooltip("about:N", title=tr("what"))]
     links_layers = [
         alt.Chart(alt.NamedData("links"))
         .transform_filter(alt.datum.dashed == dashed)
@@ -131,7 +131,9 @@ def layout(
                 | {"width": width, "colour": colour, "opacity": opacity, "about": about, "dashed": dashed}
             )
 
-    box(0, 0.5, 0.28, 0.2, "features", LINE, 0.25, "the encoder's output, read by every expert of level 1", INK)
+    box(
+        0, 0.5, 0.28, 0.2, tr("features"), LINE, 0.25, tr("the encoder's output, read by every expert of level 1"), INK
+    )  # fmt: skip
     #: Per level where the gates' mixes leave it; level 0, the encoder, has one place for all its streams.
     streams: list[dict[int, tuple[float, float]]] = [{}]
     for number, level in enumerate(wiring.levels, start=1):
@@ -140,7 +142,6 @@ def layout(
         spots = [1 - (rank[e] + 0.5) / len(rank) for e in range(len(rank))]
         height = min(0.075, 0.36 / len(level.experts))
         for expert, y in zip(level.experts, spots, strict=True):
-            whose = "shared" if expert.owner is None else f"private to {tasks[expert.owner]}"
             box(
                 x_expert,
                 y,
@@ -149,19 +150,23 @@ def layout(
                 expert.name,
                 expert_colour(expert.owner),
                 0.5,
-                f"expert {expert.name}: {whose}",
+                _whose(expert, tasks),
                 INK,
             )
             below = streams[-1 if expert.level is None else expert.level]
             for read in (expert.source, *expert.also):
                 start = below.get(read, (0.28, 0.5))
-                link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, f"what expert {expert.name} reads")
+                about = tr("what expert {expert} reads", expert=expert.name)
+                link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, about)
         if level.tied:
             order = drawing_order(level)
             for a, b in itertools.pairwise(order):
-                names = f"{level.experts[a].name} and {level.experts[b].name}"
                 ends = (x_expert, spots[a]), (x_expert, spots[b])
-                link(*ends, 3.0, LINE, 1.0, f"a penalty pulls the weights of {names} together", dashed=True)
+                about = tr(
+                    "a penalty pulls the weights of {one} and {other} together",
+                    one=level.experts[a].name, other=level.experts[b].name,
+                )  # fmt: skip
+                link(*ends, 3.0, LINE, 1.0, about, dashed=True)
         gate_spots = _spread_gates([g.owner for g in level.gates], len(tasks))
         mixes: dict[int, tuple[float, float]] = {}
         for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
@@ -175,11 +180,12 @@ def layout(
                 link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), width, colour, opacity, about, share < 0)
             for e in gate.native:
                 start, end = (x_expert + 0.3, spots[e] + 0.025), (x_gate - 0.05, y + 0.03)
-                about = f"{level.experts[e].name} also reaches {gate.name} past the gate"
+                about = tr("{expert} also reaches {gate} past the gate", expert=level.experts[e].name, gate=gate.name)
                 link(start, end, 2.0, colour, 0.9, about, dashed=True)
             nodes.append(
                 {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
-                | {"fill": "#FFFFFF", "about": f"gate of {gate.name}", "shape": "gate", "ink": colour, "lines": 0}
+                | {"fill": "#FFFFFF", "about": tr("gate of {gate}", gate=gate.name), "shape": "gate", "ink": colour}
+                | {"lines": 0}
             )
             mixes[g] = (x_gate + 0.06, y)
         streams.append(mixes)
@@ -187,8 +193,9 @@ def layout(
     for k, name in enumerate(tasks):
         y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
         for read in wiring.outputs[k]:
-            link(streams[-1][read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, f"what the tower of {name} reads")
-        box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, f"tower of {name}", colours[name])
+            about = tr("what the tower of {task} reads", task=name)
+            link(streams[-1][read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, about)
+        box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, tr("tower of {task}", task=name), colours[name])
     return pd.DataFrame(nodes), pd.DataFrame(links)
 
 
@@ -199,14 +206,20 @@ def untrained(gate: Gate, expert: int) -> float:
     return 1 / len(gate.sees)
 
 
+def _whose(expert: Expert, tasks: Sequence[str]) -> str:
+    if expert.owner is None:
+        return tr("expert {expert}: shared", expert=expert.name)
+    return tr("expert {expert}: private to {task}", expert=expert.name, task=tasks[expert.owner])
+
+
 def _about(gate: Gate, expert: str, share: float, trained: bool) -> str:
     if not trained:
-        return f"{gate.name} may mix {expert}"
+        return tr("{gate} may mix {expert}", gate=gate.name, expert=expert)
     if gate.kind == "softmax":
-        return f"{gate.name} takes {share:.0%} from {expert}"
+        return tr("{gate} takes {share:.0%} from {expert}", gate=gate.name, expert=expert, share=share)
     if gate.kind == "select" and share < NONE:
-        return f"{gate.name} leaves out {expert}"
-    return f"{gate.name} weighs {expert} by {share:.2f}"
+        return tr("{gate} leaves out {expert}", gate=gate.name, expert=expert)
+    return tr("{gate} weighs {expert} by {share:.2f}", gate=gate.name, expert=expert, share=share)
 
 
 def wrapped(name: str) -> str:

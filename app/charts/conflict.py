@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import altair as alt
@@ -17,6 +16,7 @@ import pandas as pd
 from app.charts.curves import apart, epoch_axis, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.palette import QUIET, hue
+from app.i18n import by_language, tr
 
 PAIR_COLUMNS = ["epoch", "pair", "cosine", "negative"]
 #: The side of the conflict, in both themes; what it says is also written there.
@@ -103,17 +103,23 @@ def _arrow_rows(picture: Plane, tasks: Sequence[str]) -> dict[str, pd.DataFrame]
 
     for task, (name, length) in enumerate(zip(tasks, picture.lengths, strict=True)):
         x, y = _direction(picture.angle, task)
-        arrow(x * length * scale, y * length * scale, hue(task), f"gradient of {name}, length {length:.3g}")
+        about = tr("gradient of {task}, length {length:.3g}", task=name, length=length)
+        arrow(x * length * scale, y * length * scale, hue(task), about)
         along, beside = NAME_ALONG * length * scale, (-1 if task == 0 else 1) * NAME_BESIDE
         place = {"x": x * along + y * beside, "y": y * along - x * beside, "side": "left" if task == 0 else "right"}
         names.append({**place, "text": f"{shortened(name)} {length:.2g}", "colour": hue(task)})
     x, y = (part * scale for part in picture.step)
-    arrow(x, y, QUIET, "the step, from each task's share")
+    arrow(x, y, QUIET, tr("the step, from each task's share"))
     off = picture.off
-    said = "none: the two cancel"
-    if off is not None:
-        said = ", ".join(f"{math.degrees(a):.0f}° off {shortened(t, 12)}" for a, t in zip(off, tasks, strict=True))
-    names.append({"x": 0.0, "y": -0.32, "side": "below", "text": f"step: {said}", "colour": QUIET})
+    if off is None:
+        said = tr("step: none: the two cancel")
+    else:
+        turned = [
+            tr("{angle:.0f}° off {task}", angle=math.degrees(a), task=shortened(t, 12))
+            for a, t in zip(off, tasks, strict=True)
+        ]
+        said = tr("step: {angles}", angles=tr(", ").join(turned))
+    names.append({"x": 0.0, "y": -0.32, "side": "below", "text": said, "colour": QUIET})
     half, radius = picture.angle / 2, 0.3
     turns = [-half + picture.angle * i / (ARC_POINTS - 1) for i in range(ARC_POINTS)]
     arc = [{"x": radius * math.sin(a), "y": radius * math.cos(a), "t": i} for i, a in enumerate(turns)]
@@ -125,14 +131,14 @@ def _arrow_rows(picture: Plane, tasks: Sequence[str]) -> dict[str, pd.DataFrame]
 _ALIGNED: dict[str, Literal["left", "center", "right"]] = {"left": "right", "right": "left", "below": "center"}
 
 
-@lru_cache(maxsize=1)
+@by_language(maxsize=4)
 def _arrows_template() -> dict[str, Any]:
     # One unit is as long to the right as upwards: anything else would draw another angle.
     height = round(PLANE_PIXELS * (TOP - BOTTOM) / (2 * REACH))
     x = alt.X("x:Q", scale=alt.Scale(domain=[-REACH, REACH], nice=False), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[BOTTOM, TOP], nice=False), axis=None)
     colour = alt.Color("colour:N", scale=None)
-    tooltip = [alt.Tooltip("about:N", title="what")]
+    tooltip = [alt.Tooltip("about:N", title=tr("what"))]
     arc = (
         alt.Chart(alt.NamedData("arc"))
         .mark_line(strokeWidth=1.5, strokeDash=[3, 3], color=QUIET)
@@ -165,7 +171,7 @@ def cosine_curves(rows: pd.DataFrame, epochs: int) -> Drawing:
         rows: columns `epoch`, `pair`, `cosine`, `negative` (share of the steps in which the pair pulled apart).
         epochs: the budget: the length of the axis.
     """
-    data = {"pairs": rows[PAIR_COLUMNS], "labels": _ends(rows, "cosine", 2.0), "sides": _SIDES}
+    data = {"pairs": rows[PAIR_COLUMNS], "labels": _ends(rows, "cosine", 2.0), "sides": _sides()}
     return Drawing(_pairs_template("cosine", epochs), data)
 
 
@@ -176,29 +182,31 @@ def conflict_shares(rows: pd.DataFrame, epochs: int) -> Drawing:
     )
 
 
-_SIDES = pd.DataFrame(
-    {
-        "low": [-1.0, 0.0],
-        "high": [0.0, 1.0],
-        "at": [-0.86, 0.86],
-        "text": ["pull apart", "pull together"],
-        "fill": [APART, TOGETHER],
-    }
-)
+@by_language(maxsize=4)
+def _sides() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "low": [-1.0, 0.0],
+            "high": [0.0, 1.0],
+            "at": [-0.86, 0.86],
+            "text": [tr("pull apart"), tr("pull together")],
+            "fill": [APART, TOGETHER],
+        }
+    )
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _pairs_template(what: str, epochs: int) -> dict[str, Any]:
     cosine = what == "cosine"
-    x = epoch_axis(epochs, 1.75, ticks=3, title=None if cosine else "epoch")
-    domain, title, form = ([-1, 1], "mean cosine", "+.1f") if cosine else ([0, 1], "in conflict", "%")
+    x = epoch_axis(epochs, 1.75, ticks=3, titled=not cosine)
+    domain, title, form = ([-1, 1], tr("mean cosine"), "+.1f") if cosine else ([0, 1], tr("in conflict"), "%")
     axis = alt.Axis(title=title, format=form, values=[-1, -0.5, 0, 0.5, 1] if cosine else [0, 0.5, 1])
     y = alt.Y(f"{what}:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis)
     tooltip = [
-        alt.Tooltip("pair:N"),
-        alt.Tooltip("epoch:Q", format="d"),
-        alt.Tooltip("cosine:Q", title="mean cosine", format="+.3f"),
-        alt.Tooltip("negative:Q", title="steps in conflict", format=".1%"),
+        alt.Tooltip("pair:N", title=tr("pair")),
+        alt.Tooltip("epoch:Q", title=tr("epoch"), format="d"),
+        alt.Tooltip("cosine:Q", title=tr("mean cosine"), format="+.3f"),
+        alt.Tooltip("negative:Q", title=tr("steps in conflict"), format=".1%"),
     ]
     lines = (
         alt.Chart(alt.NamedData("pairs"))
@@ -266,7 +274,7 @@ def cosine_table(cosine: Sequence[Sequence[float | None]], tasks: Sequence[str])
     return Drawing(_table_template(tuple(tasks)), {"fields": frame})
 
 
-@lru_cache(maxsize=16)
+@by_language(maxsize=16)
 def _table_template(tasks: tuple[str, ...]) -> dict[str, Any]:
     across, down = list(tasks[:-1]), list(tasks[1:])
     axis = alt.Axis(title=None, labelLimit=90, labelAngle=-40, domain=False, ticks=False)
@@ -275,9 +283,9 @@ def _table_template(tasks: tuple[str, ...]) -> dict[str, Any]:
         "one:N", scale=alt.Scale(domain=down), axis=alt.Axis(title=None, labelLimit=110, domain=False, ticks=False)
     )
     tooltip = [
-        alt.Tooltip("one:N"),
-        alt.Tooltip("other:N"),
-        alt.Tooltip("cosine:Q", title="mean cosine", format="+.3f"),
+        alt.Tooltip("one:N", title=tr("one")),
+        alt.Tooltip("other:N", title=tr("other")),
+        alt.Tooltip("cosine:Q", title=tr("mean cosine"), format="+.3f"),
     ]
     fields = (
         alt.Chart(alt.NamedData("fields"))

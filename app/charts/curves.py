@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -11,6 +10,7 @@ import pandas as pd
 
 from app.charts.drawing import Drawing, template
 from app.charts.palette import task_colours
+from app.i18n import ENGLISH, by_language, language, mark, tr
 
 COLUMNS = ["epoch", "task", "value", "line", "what"]
 #: Width of a plot on a small laptop, of a letter of a label, and letters of its number with a blank.
@@ -19,7 +19,8 @@ PLOT_PIXELS, LETTER_PIXELS, DIGITS = 260, 7.7, 7
 LETTERS = 10
 #: Height of a label's line, as a share of the range of the values.
 LABEL_HEIGHT = 0.075
-VALIDATION, YARDSTICK, TEST = "validation", "single-task", "test"
+#: What a row of `auc_curves` is.
+VALIDATION, YARDSTICK, TEST = mark("validation"), mark("single-task"), mark("test")
 
 
 def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: str = "AUC") -> Drawing:
@@ -32,36 +33,39 @@ def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: st
         epochs: the budget; the axis has this length from the start, so nothing jumps while the curve grows.
         metric: what is drawn.
     """
-    return Drawing(_template(tuple(tasks), epochs, metric), {"curves": rows[COLUMNS], "labels": end_labels(rows)})
+    shown = rows[COLUMNS]
+    if language() != ENGLISH:
+        shown = shown.assign(what=[tr(what) for what in shown["what"]])
+    return Drawing(_template(tuple(tasks), epochs, metric), {"curves": shown, "labels": end_labels(rows)})
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     x = epoch_axis(epochs, label_room(max(map(len, tasks), default=0) + DIGITS, PLOT_PIXELS))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
     tooltip = [
-        alt.Tooltip("task:N"),
-        alt.Tooltip("line:N", title="run"),
-        alt.Tooltip("what:N", title="split"),
-        alt.Tooltip("epoch:Q", format="d"),
+        alt.Tooltip("task:N", title=tr("task")),
+        alt.Tooltip("line:N", title=tr("run")),
+        alt.Tooltip("what:N", title=tr("split")),
+        alt.Tooltip("epoch:Q", title=tr("epoch"), format="d"),
         alt.Tooltip("value:Q", title=metric, format=".4f"),
     ]
     base = alt.Chart(alt.NamedData("curves"))
     detail = alt.Detail("line:N")
     solid = (
-        base.transform_filter(alt.datum.what == VALIDATION)
+        base.transform_filter(alt.datum.what == tr(VALIDATION))
         .mark_line(strokeWidth=2.2, interpolate="linear", point=alt.OverlayMarkDef(size=12))
         .encode(x, y, colour, detail, tooltip=tooltip)
     )
     dotted = (
-        base.transform_filter(alt.datum.what == YARDSTICK)
+        base.transform_filter(alt.datum.what == tr(YARDSTICK))
         .mark_line(strokeDash=[2, 3], strokeWidth=1.6, opacity=0.9)
         .encode(x, y, colour, detail, tooltip=tooltip)
     )
     end = (
-        base.transform_filter(alt.datum.what == TEST)
+        base.transform_filter(alt.datum.what == tr(TEST))
         .mark_point(filled=False, size=90, strokeWidth=2.2)
         .encode(x, y, colour, detail, tooltip=tooltip)
     )
@@ -109,18 +113,19 @@ def apart(values: Sequence[float], least: float) -> list[float]:
     return [place - slack for place in places]
 
 
-def epoch_axis(epochs: int, room: float, ticks: int = 4, title: str | None = "epoch") -> alt.X:
+def epoch_axis(epochs: int, room: float, ticks: int = 4, titled: bool = True) -> alt.X:
     """The whole budget from the start, so that nothing jumps while a curve grows, and `room` for labels at its right.
 
     Args:
         epochs: the budget.
         room: length of the scale, in budgets. A label that grew out of the plot would shrink it.
         ticks: about how many epochs are written.
-        title: of the axis.
+        titled: does it say what it shows?
     """
     step = max(5, epochs // ticks // 5 * 5)
+    shown = sorted({1, *range(5, epochs, step), epochs})
     return alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[1, 1 + room * max(epochs - 1, 1)], nice=False),
-        axis=alt.Axis(title=title, values=sorted({1, *range(5, epochs, step), epochs}), format="d", grid=False),
+        axis=alt.Axis(title=tr("epoch") if titled else None, values=shown, format="d", grid=False),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import altair as alt
 import pandas as pd
 
 from app.charts.palette import QUIET, pale, task_colours
-from app.data_summary import MISSING, OTHER
+from app.data_summary import ALL_ROWS, MISSING, OTHER
+from app.i18n import tr
 from app.wording import signed
 
 #: Letters on a pale cell, and a cell without a colour of its own: both read in both themes.
@@ -25,16 +27,20 @@ def label_rates(labels: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart | 
     binary = labels[labels["kind"] == "binary"]
     y = alt.Y("task:N", sort=list(tasks), axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13))
     x = alt.X(
-        "rate:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="share of positives", format="%", tickCount=5)
+        "rate:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title=tr("share of positives"), format="%", tickCount=5)
     )
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    tooltip = ["task:N", alt.Tooltip("rate:Q", format=".2%"), alt.Tooltip("rows:Q", format=",")]
-    base = alt.Chart(binary)
+    tooltip = [
+        alt.Tooltip("task:N", title=tr("task")),
+        alt.Tooltip("rate:Q", title=tr("rate"), format=".2%"),
+        alt.Tooltip("rows:Q", title=tr("rows"), format=","),
+    ]
+    counts = zip(binary["rate"], binary["rows"], strict=True)
+    said = [tr("{share:.1%} of {rows:,}", share=rate, rows=rows) for rate, rows in counts]
+    base = alt.Chart(binary.assign(text=said))
     bars = base.mark_bar(height={"band": 0.55}).encode(x, y, colour, tooltip=tooltip)
-    text = (
-        base.transform_calculate(text="format(datum.rate, '.1%') + ' of ' + format(datum.rows, ',')")
-        .mark_text(align="left", dx=6, fontSize=12)
-        .encode(x, y, text="text:N", color=alt.value(QUIET), tooltip=tooltip)
+    text = base.mark_text(align="left", dx=6, fontSize=12).encode(
+        x, y, text="text:N", color=alt.value(QUIET), tooltip=tooltip
     )
     return alt.layer(bars, text).properties(height=50 + 40 * max(len(binary), 1))
 
@@ -43,8 +49,9 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
     """Pearson correlation of every two labels, over the rows that both tasks have."""
     # Orange against blue, pale at zero: reads in greyscale by its number and for colour-blind readers by its hue.
     scale = alt.Scale(domain=[-1, 0, 1], range=[pale("#D55E00", 0.8), "#F2F2F2", pale("#0072B2", 0.8)])
-    tooltip: list[str | alt.Tooltip] = ["a:N", "b:N", alt.Tooltip("correlation:Q", format="+.3f")]
-    tooltip.append(alt.Tooltip("rows:Q", format=","))
+    tooltip: list[str | alt.Tooltip] = ["a:N", "b:N"]
+    tooltip.append(alt.Tooltip("correlation:Q", title=tr("correlation"), format="+.3f"))
+    tooltip.append(alt.Tooltip("rows:Q", title=tr("rows"), format=","))
     values = correlation["correlation"]
     drawn = correlation.assign(text=[NONE if pd.isna(value) else signed(value, 2) for value in values])
     return _matrix(drawn, tasks, "correlation", scale, tooltip)
@@ -60,20 +67,26 @@ def label_overlap(overlap: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart
     itself = pd.DataFrame({"a": present, "b": present, "text": ""})
     drawn = pd.concat([overlap.assign(text=text), itself], ignore_index=True)
     tooltip = [
-        alt.Tooltip("a:N", title="of the rows with"),
-        alt.Tooltip("b:N", title="have too"),
-        alt.Tooltip("given:Q", format=".2%", title="share"),
-        alt.Tooltip("both:Q", format=",", title="rows with both"),
-        alt.Tooltip("positive:Q", format=",", title="rows with the first"),
-        alt.Tooltip("rows:Q", format=",", title="rows that know both"),
-        alt.Tooltip("share:Q", format=".2%", title="both, of those"),
-        alt.Tooltip("jaccard:Q", format=".3f", title="both, of either (Jaccard)"),
+        alt.Tooltip("a:N", title=tr("of the rows with")),
+        alt.Tooltip("b:N", title=tr("have too")),
+        alt.Tooltip("given:Q", format=".2%", title=tr("share")),
+        alt.Tooltip("both:Q", format=",", title=tr("rows with both")),
+        alt.Tooltip("positive:Q", format=",", title=tr("rows with the first")),
+        alt.Tooltip("rows:Q", format=",", title=tr("rows that know both")),
+        alt.Tooltip("share:Q", format=".2%", title=tr("both, of those")),
+        alt.Tooltip("jaccard:Q", format=".3f", title=tr("both, of either (Jaccard)")),
     ]
     scale = alt.Scale(domain=[0, 1], range=["#F2F2F2", pale("#0072B2", 0.8)])
     return _matrix(
         drawn, present, "given", scale, tooltip,
-        row="'of ' + datum.label + ' rows'", column="'also ' + datum.label", lines=2,
+        row=_around_label(tr("of {task} rows", task="|")), column=_around_label(tr("also {task}", task="|")), lines=2,
     )  # fmt: skip
+
+
+def _around_label(text: str) -> str:
+    """An expression of Vega: the text with the label where the bar stands."""
+    before, after = (json.dumps(part, ensure_ascii=False) for part in text.split("|"))
+    return f"{before} + datum.label + {after}"
 
 
 def _matrix(
@@ -105,18 +118,22 @@ def _matrix(
 
 def funnel(steps: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """From all rows inwards: bars that narrow, with counts and the share of the step that each comes after."""
+    shown = [tr(ALL_ROWS) if step == ALL_ROWS else step for step in steps["step"]]
+    before = [tr(ALL_ROWS) if step == ALL_ROWS else step for step in steps["after"]]
     names = [
-        f"{step}  {n:,}" + (f" ({NONE if pd.isna(share) else f'{share:.1%}'} of {after})" if after else "")
-        for step, after, n, share in zip(steps["step"], steps["after"], steps["rows"], steps["share"], strict=True)
+        tr("{step}  {rows:,} ({share} of {after})", step=step, rows=n, share=_percent(share), after=after)
+        if after
+        else f"{step}  {n:,}"
+        for step, after, n, share in zip(shown, before, steps["rows"], steps["share"], strict=True)
     ]
-    drawn = steps.assign(half=steps["rows"] / 2, low=-steps["rows"] / 2, name=names)
+    drawn = steps.assign(half=steps["rows"] / 2, low=-steps["rows"] / 2, name=names, step=shown)
     y = alt.Y(
         "name:N", sort=names, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=260)
     )
     tooltip = [
-        "step:N",
-        alt.Tooltip("rows:Q", format=","),
-        alt.Tooltip("share:Q", format=".2%", title="of the step it comes after"),
+        alt.Tooltip("step:N", title=tr("step")),
+        alt.Tooltip("rows:Q", title=tr("rows"), format=","),
+        alt.Tooltip("share:Q", format=".2%", title=tr("of the step it comes after")),
     ]
     bars = (
         alt.Chart(drawn)
@@ -124,6 +141,10 @@ def funnel(steps: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         .encode(alt.X("low:Q", axis=None), alt.X2("half:Q"), y, tooltip=tooltip)
     )
     return alt.layer(bars).properties(height=40 + 34 * len(steps))
+
+
+def _percent(share: float) -> str:
+    return NONE if pd.isna(share) else f"{share:.1%}"
 
 
 def feature_against_label(
@@ -143,21 +164,21 @@ def feature_against_label(
         axis=alt.Axis(title=feature, labelAngle=-40, labelLimit=110, ticks=False, labelOverlap=True),
     )  # fmt: skip
     tooltip = [
-        "value:N",
-        alt.Tooltip("rows:Q", format=","),
+        alt.Tooltip("value:N", title=tr("value")),
+        alt.Tooltip("rows:Q", title=tr("rows"), format=","),
         alt.Tooltip("rate:Q", format=".2%" if share else ".3f", title=label),
-        alt.Tooltip("low:Q", format=".2%" if share else ".3f", title="95% from"),
-        alt.Tooltip("high:Q", format=".2%" if share else ".3f", title="to"),
+        alt.Tooltip("low:Q", format=".2%" if share else ".3f", title=tr("95% from")),
+        alt.Tooltip("high:Q", format=".2%" if share else ".3f", title=tr("to")),
     ]
     bars = base.mark_bar(color=pale(QUIET, 0.45)).encode(
-        x, alt.Y("rows:Q", axis=alt.Axis(title="rows", grid=False)), tooltip=tooltip
+        x, alt.Y("rows:Q", axis=alt.Axis(title=tr("rows"), grid=False)), tooltip=tooltip
     )
     y = alt.Y(
         "rate:Q", axis=alt.Axis(title=label, titleColor=colour, format=form, grid=False), scale=alt.Scale(zero=share)
     )
     parts: list[alt.Chart] = []
     if ordered:
-        line = base.transform_filter(f"datum.value !== '{MISSING}' && datum.value !== '{OTHER}'")
+        line = base.transform_filter(f"datum.value !== '{tr(MISSING)}' && datum.value !== '{tr(OTHER)}'")
         parts.append(line.mark_line(color=colour, strokeWidth=2).encode(x, y))
     parts.append(base.mark_rule(color=colour, strokeWidth=1.5).encode(x, alt.Y("low:Q"), alt.Y2("high:Q")))
     parts.append(base.mark_point(color=colour, filled=True, size=45, opacity=1).encode(x, y, tooltip=tooltip))

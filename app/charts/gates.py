@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -13,6 +12,7 @@ from app.charts.architecture import untrained
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import expert_colour, pale
+from app.i18n import by_language, tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring, gate_key
 
@@ -27,7 +27,7 @@ def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
     return Drawing(_bars_template(len(last), bounded), {"bars": bar_rows(wiring, gates)})
 
 
-@lru_cache(maxsize=16)
+@by_language(maxsize=16)
 def _bars_template(count: int, bounded: bool) -> dict[str, Any]:
     scale = alt.Scale(domain=[0, 1]) if bounded else alt.Scale(zero=True)
     style, shown = ("%", ".0%") if bounded else (".1f", ".2f")
@@ -35,7 +35,11 @@ def _bars_template(count: int, bounded: bool) -> dict[str, Any]:
     y = alt.Y(
         "gate:N", sort=None, axis=alt.Axis(title=None, ticks=False, domain=False, labelFontSize=13, labelLimit=130)
     )
-    tooltip = [alt.Tooltip("gate:N"), alt.Tooltip("expert:N"), alt.Tooltip("mean:Q", title="mean weight", format=".3f")]
+    tooltip = [
+        alt.Tooltip("gate:N", title=tr("gate")),
+        alt.Tooltip("expert:N", title=tr("expert")),
+        alt.Tooltip("mean:Q", title=tr("mean weight"), format=".3f"),
+    ]
     bars = (
         alt.Chart(alt.NamedData("bars"))
         .mark_bar(stroke="white", strokeWidth=1, height={"band": 0.62})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -14,6 +13,7 @@ from app.charts.architecture import wrapped
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, expert_colour
+from app.i18n import by_language, mark, tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring, gate_key
 
@@ -26,7 +26,7 @@ LINE = 14
 GAP = 0.22
 #: Half the width of the widest violin, in columns.
 HALF = 0.36
-INVISIBLE = "not visible"
+INVISIBLE = mark("not visible")
 
 
 def bounds(summaries: Sequence[Mapping[str, GateSummary]]) -> Bounds:
@@ -42,7 +42,7 @@ def matrix(
     scale: Bounds,
     *,
     what: str,
-    missing: str = INVISIBLE,
+    missing: str | None = None,
     extent: int = 0,
 ) -> Drawing:
     """A table of numbers whose cells are as dark as their numbers are low, every number written out.
@@ -53,16 +53,17 @@ def matrix(
         values: [rows][columns]; None is no number, and never drawn as 0.
         scale: the ends of the colours, the same wherever matrices are compared.
         what: what the numbers are, for the tooltip.
-        missing: what is written where there is none.
+        missing: what is written where there is none, unless it is that a gate does not see an expert.
         extent: least width of the rows' labels in pixels, so that matrices below each other have their columns so.
     """
     low, high = scale
+    hole = tr(INVISIBLE) if missing is None else missing
     cells = [
         {
             "row": row,
             "column": column,
             "value": value,
-            "text": missing if value is None else f"{value:.2f}".replace("-", "\u2212"),
+            "text": hole if value is None else f"{value:.2f}".replace("-", "\u2212"),
             # Cividis grows from dark blue to yellow: letters change sides in the middle.
             "ink": QUIET if value is None else ("#FFFFFF" if (value - low) / (high - low) < 0.5 else "#000000"),
         }
@@ -73,7 +74,7 @@ def matrix(
     return Drawing(_matrix_template(tuple(rows), tuple(columns), scale, what, extent), {"cells": frame})
 
 
-@lru_cache(maxsize=128)
+@by_language(maxsize=128)
 def _matrix_template(
     rows: tuple[tuple[str, str], ...], columns: tuple[str, ...], scale: Bounds, what: str, extent: int
 ) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def _matrix_template(
         ),
     )
     tooltip = [
-        alt.Tooltip("row:N", title="row"),
-        alt.Tooltip("column:N", title="column"),
+        alt.Tooltip("row:N", title=tr("row")),
+        alt.Tooltip("column:N", title=tr("column")),
         alt.Tooltip("value:Q", title=what, format=".3f"),
     ]
     base = alt.Chart(alt.NamedData("cells"))
@@ -145,7 +146,7 @@ def gate_matrix(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
         summary = gates.get(gate_key(level, gate.name))
         values.append([summary.mean[e] if summary and e in gate.sees else None for e in order])
     rows = [(gate.name, expert_colour(gate.owner)) for gate in chosen.gates]
-    return matrix(rows, [chosen.experts[e].name for e in order], values, scale, what="mean weight")
+    return matrix(rows, [chosen.experts[e].name for e in order], values, scale, what=tr("mean weight"))
 
 
 def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, scale: Bounds) -> Drawing:
@@ -169,12 +170,12 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
         for place, e in enumerate(order):
             name = chosen.experts[e].name
             if e not in gate.sees or summary is None:
-                text = INVISIBLE if summary else ""
+                text = tr(INVISIBLE) if summary else ""
                 texts.append({"x": place, "y": base + 0.5, "text": text, "colour": QUIET, "role": "empty"})
                 continue
             counts, bins = summary.histogram[e], len(summary.histogram[e])
             peak = max(counts) or 1
-            about = f"{gate.name} on {name}: mean {summary.mean[e]:.3f}"
+            about = tr("{gate} on {expert}: mean {mean:.3f}", gate=gate.name, expert=name, mean=summary.mean[e])
             filled = [i for i, c in enumerate(counts) if c]
             # One empty bin at each end, so that the outline closes.
             for i in range(max(filled[0] - 1, 0), min(filled[-1] + 2, bins)) if filled else ():
@@ -205,7 +206,7 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
     return Drawing(_spread_template(count, len(order), min(longest, 14), lines), data)
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _spread_template(gates: int, experts: int, letters: int, lines: int) -> dict[str, Any]:
     # A letter takes about an eightieth of the width, however many columns there are.
     room = 0.7 + (experts + 1) * letters / 70
@@ -222,7 +223,7 @@ def _spread_template(gates: int, experts: int, letters: int, lines: int) -> dict
             y=y,
             detail="shape:N",
             color=colour,
-            tooltip=alt.Tooltip("about:N", title="what"),
+            tooltip=alt.Tooltip("about:N", title=tr("what")),
         )
     )
 
@@ -281,7 +282,7 @@ def off_bars(
     return Drawing(_off_template(experts, tuple(tasks), (low, high)), {"bars": frame})
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _off_template(experts: tuple[str, ...], tasks: tuple[tuple[str, str], ...], ends: Bounds) -> dict[str, Any]:
     span = (ends[1] - ends[0]) or 1.0
     # Room for what is written at the end of the longest bar.
@@ -291,12 +292,12 @@ def _off_template(experts: tuple[str, ...], tasks: tuple[tuple[str, str], ...], 
     offset = alt.YOffset("task:N", sort=names, scale=alt.Scale(domain=names))
     colour = alt.Color("task:N", scale=alt.Scale(domain=names, range=[colour for _, colour in tasks]), legend=None)
     tooltip = [
-        alt.Tooltip("expert:N", title="without"),
-        alt.Tooltip("task:N"),
-        alt.Tooltip("value:Q", title="change, thousandths", format="+.1f"),
+        alt.Tooltip("expert:N", title=tr("without")),
+        alt.Tooltip("task:N", title=tr("task")),
+        alt.Tooltip("value:Q", title=tr("change, thousandths"), format="+.1f"),
     ]
     base = alt.Chart(alt.NamedData("bars"))
-    x = alt.X("value:Q", scale=x_scale, axis=alt.Axis(title="change of the score, thousandths", tickCount=4))
+    x = alt.X("value:Q", scale=x_scale, axis=alt.Axis(title=tr("change of the score, thousandths"), tickCount=4))
     bars = base.mark_bar().encode(x, y, yOffset=offset, color=colour, tooltip=tooltip)
     zero = alt.Chart(alt.NamedData("bars")).mark_rule(color=QUIET).encode(x=alt.XDatum(0, scale=x_scale))
     layers = [bars, zero]

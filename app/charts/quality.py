@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import altair as alt
@@ -18,6 +17,7 @@ from app.charts.curves import apart
 from app.charts.drawing import Drawing, template
 from app.charts.palette import QUIET, hue
 from app.charts.runs import PLOTLY_DASHES, PLOTLY_SHAPES, VEGA_DASHES, VEGA_SHAPES
+from app.i18n import by_language, mark, tr
 
 CURVE_COLUMNS = ["epoch", "value", "run"]
 LABEL_HEIGHT = 0.1
@@ -26,9 +26,9 @@ MOST_POINTS = 1800
 
 Kind = Literal["roc", "precision_recall", "reliability"]
 AXES: dict[str, tuple[str, str]] = {
-    "roc": ("false positive rate", "true positive rate"),
-    "precision_recall": ("recall", "precision"),
-    "reliability": ("mean prediction", "mean label"),
+    "roc": (mark("false positive rate"), mark("true positive rate")),
+    "precision_recall": (mark("recall"), mark("precision")),
+    "reliability": (mark("mean prediction"), mark("mean label")),
 }
 
 
@@ -56,22 +56,22 @@ def run_curves(rows: pd.DataFrame, runs: Sequence[str], task: int, epochs: int, 
     return Drawing(_curves_template(tuple(runs), task, epochs, metric), data)
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _curves_template(runs: tuple[str, ...], task: int, epochs: int, metric: str) -> dict[str, Any]:
     count = len(runs)
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[1, 1 + 1.22 * max(epochs - 1, 1)], nice=False),
         axis=alt.Axis(
-            title="epoch", values=sorted({1, *range(5, epochs, max(5, epochs // 20 * 5)), epochs}), grid=False
+            title=tr("epoch"), values=sorted({1, *range(5, epochs, max(5, epochs // 20 * 5)), epochs}), grid=False
         ),
     )
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
     dash = alt.StrokeDash("run:N", scale=alt.Scale(domain=list(runs), range=list(VEGA_DASHES[:count])), legend=None)
     shape = alt.Shape("run:N", scale=alt.Scale(domain=list(runs), range=list(VEGA_SHAPES[:count])), legend=None)
     tooltip = [
-        alt.Tooltip("run:N"),
-        alt.Tooltip("epoch:Q", format="d"),
+        alt.Tooltip("run:N", title=tr("run")),
+        alt.Tooltip("epoch:Q", title=tr("epoch"), format="d"),
         alt.Tooltip("value:Q", title=metric, format=".4f"),
     ]
     base = alt.Chart(alt.NamedData("curves"))
@@ -113,6 +113,7 @@ def quality_figure(kind: Kind, panels: Sequence[tuple[str, int, Sequence[Quality
         rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.34 / rows,
         subplot_titles=[f"<b>{task}</b>" for task, _, _ in panels],
     )  # fmt: skip
+    across, up = (tr(title) for title in AXES[kind])
     most = max(8, MOST_POINTS // max(1, sum(len(lines) for *_, lines in panels)))
     for place, (task, index, lines) in enumerate(panels):
         row, column = place // columns + 1, place % columns + 1
@@ -136,16 +137,13 @@ def quality_figure(kind: Kind, panels: Sequence[tuple[str, int, Sequence[Quality
                     marker={"symbol": PLOTLY_SHAPES[style], "size": 7},
                     name=f"{line.run}: {line.score}",
                     legend="legend" if place == 0 else f"legend{place + 1}",
-                    hovertemplate=f"{line.run}, {task}<br>{AXES[kind][0]} %{{x:.3f}}<br>{AXES[kind][1]} %{{y:.3f}}"
-                    "<extra></extra>",
+                    hovertemplate=f"{line.run}, {task}<br>{across} %{{x:.3f}}<br>{up} %{{y:.3f}}<extra></extra>",
                 ),
                 row=row,
                 col=column,
             )
-        figure.update_xaxes(title=AXES[kind][0], row=row, col=column, zeroline=False, rangemode="tozero")
-        figure.update_yaxes(
-            title=AXES[kind][1] if column == 1 else None, row=row, col=column, zeroline=False, rangemode="tozero"
-        )
+        figure.update_xaxes(title=across, row=row, col=column, zeroline=False, rangemode="tozero")
+        figure.update_yaxes(title=up if column == 1 else None, row=row, col=column, zeroline=False, rangemode="tozero")
         axis_x = figure.get_subplot(row, column).xaxis.domain
         axis_y = figure.get_subplot(row, column).yaxis.domain
         # Where the curve is not: below a ROC curve, above a reliability curve.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.i18n import mark
+
 #: Most runs on one page.
 MOST_RUNS = 6
 #: By run, as Vega and as Plotly write them.
@@ -10,5 +12,9 @@ PLOTLY_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 VEGA_SHAPES = ("circle", "triangle-up", "square", "diamond", "cross", "triangle-down")
 PLOTLY_SHAPES = ("circle", "triangle-up", "square", "diamond", "cross", "triangle-down")
 #: In words, for captions.
-WORDS = ("solid", "dashed", "dotted", "dash-dot", "long dashes", "short dashes")
-MARKS = ("circles", "triangles", "squares", "diamonds", "crosses", "hanging triangles")
+WORDS = (
+    mark("solid"), mark("dashed"), mark("dotted"), mark("dash-dot"), mark("long dashes"), mark("short dashes"),
+)  # fmt: skip
+MARKS = (
+    mark("circles"), mark("triangles"), mark("squares"), mark("diamonds"), mark("crosses"), mark("hanging triangles"),
+)  # fmt: skip

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, hue, pale, tint
+from app.i18n import tr
 from mtl_core.trunks.wiring import Gate, Wiring, gate_key
 
 #: Links that carry less are left out, as shares of one tower.
@@ -54,7 +55,7 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
         means: gate key -> mean weight per expert.
     """
     depth = len(wiring.levels)
-    nodes = [Node("features", "features", LINE, 0)]
+    nodes = [Node("features", tr("features"), LINE, 0)]
     for number, level in enumerate(wiring.levels, start=1):
         for e in drawing_order(level):
             expert = level.experts[e]
@@ -62,7 +63,8 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
             nodes.append(Node(f"{number}.e{e}", expert.name, colour, 2 * number - 1))
         for g in by_owner([gate.owner for gate in level.gates]):
             gate = level.gates[g]
-            nodes.append(Node(f"{number}.g{g}", f"gate {gate.name}", expert_colour(gate.owner), 2 * number))
+            name = tr("gate {gate}", gate=gate.name)
+            nodes.append(Node(f"{number}.g{g}", name, expert_colour(gate.owner), 2 * number))
     drawn: dict[str, float] = {}
     links: list[Link] = []
 
@@ -75,13 +77,15 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
         nodes.append(Node(f"t{k}", task, hue(k), 2 * depth + 1))
         for g in wiring.outputs[k]:
             share = 1 / len(wiring.outputs[k])
-            link(f"{depth}.g{g}", f"t{k}", share, tint(hue(k), 0.45), f"the tower of {task} reads this mix")
+            about = tr("the tower of {task} reads this mix", task=task)
+            link(f"{depth}.g{g}", f"t{k}", share, tint(hue(k), 0.45), about)
     for number in range(depth, 0, -1):
         level = wiring.levels[number - 1]
         for g, gate in enumerate(level.gates):
             through = drawn.get(f"{number}.g{g}", 0.0)
             for e, share in shares(gate, means[gate_key(number, gate.name)]).items():
-                about = f"{gate.name} takes {share:.0%} from {level.experts[e].name}"
+                expert_name = level.experts[e].name
+                about = tr("{gate} takes {share:.0%} from {expert}", gate=gate.name, share=share, expert=expert_name)
                 colour = tint(expert_colour(gate.owner), 0.45)
                 link(f"{number}.e{e}", f"{number}.g{g}", through * share, colour, about)
         for e, expert in enumerate(level.experts):
@@ -90,7 +94,7 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
             reads = (expert.source, *expert.also)
             for stream in reads:
                 source = "features" if below == 0 else f"{below}.g{stream}"
-                about = f"what {expert.name} of level {number} reads"
+                about = tr("what {expert} of level {level} reads", expert=expert.name, level=number)
                 link(source, f"{number}.e{e}", through / len(reads), tint(LINE, 0.5), about)
     kept = {end for each in links for end in (each.source, each.target)}
     return [node for node in nodes if node.key in kept], links
@@ -136,6 +140,9 @@ def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[fl
     place = {node.key: i for i, node in enumerate(nodes)}
     last = max(node.column for node in nodes)
     y = middles(nodes, sizes(nodes, links))
+    # Plotly puts the number in where its own braces stand.
+    towers = tr("{value} towers", value="%{value:.2f}")
+    part = tr("{value} of a tower", value="%{value:.2f}")
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",
@@ -148,7 +155,7 @@ def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[fl
                 "pad": 14,
                 "thickness": 16,
                 "line": {"width": 0},
-                "hovertemplate": "%{label}: %{value:.2f} towers<extra></extra>",
+                "hovertemplate": f"%{{label}}: {towers}<extra></extra>",
             },
             link={
                 "source": [place[each.source] for each in links],
@@ -156,7 +163,7 @@ def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[fl
                 "value": [each.value for each in links],
                 "color": [each.colour for each in links],
                 "customdata": [each.about for each in links],
-                "hovertemplate": "%{customdata}<br>%{value:.2f} of a tower<extra></extra>",
+                "hovertemplate": f"%{{customdata}}<br>{part}<extra></extra>",
             },
         )
     )

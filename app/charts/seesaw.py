@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -16,6 +15,7 @@ import pandas as pd
 from app.charts.drawing import Drawing, template
 from app.charts.labels import Box, place_labels
 from app.charts.palette import QUIET, family_colour, family_shape, tint
+from app.i18n import by_language, tr
 from mtl_core.comparison import Interval
 from mtl_core.sweep import front
 
@@ -93,7 +93,7 @@ def spoken_of(groups: Sequence[SeesawGroup], *, ends: bool = True) -> list[Seesa
     return [group for group in groups if id(group) in chosen]
 
 
-def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = "AUC, thousandths") -> Drawing:
+def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str | None = None) -> Drawing:
     """A square plot with named quadrants. Pale mark: one seed. Mark: mean. Bar: 95% interval of the paired difference.
 
     Grey: at least one task cannot be told from single-task. Line: Pareto front of a model's loss weights; small marks
@@ -103,7 +103,7 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str = 
     named = {id(group) for group in spoken}
     small = [group for group in groups if id(group) not in named]
     return Drawing(
-        _template(task_x, task_y, unit),
+        _template(task_x, task_y, unit or tr("AUC, thousandths")),
         {
             **_ground(span, task_x, task_y),
             "bars": pd.DataFrame(_bars(spoken), columns=BARS),
@@ -118,7 +118,7 @@ def small_multiples(pictures: Sequence[tuple[str, str, Sequence[SeesawGroup]]]) 
     """Means and intervals of several pairs of tasks, each in a square of its own range."""
     frames: dict[str, list[pd.DataFrame]] = {"zones": [], "bars": [], "marks": []}
     for task_x, task_y, groups in pictures:
-        pair = f"{task_y} up, {task_x} across"
+        pair = tr("{task_y} up, {task_x} across", task_x=task_x, task_y=task_y)
         ground = _ground(_span(groups), task_x, task_y)["zones"]
         bars = pd.DataFrame(_bars(groups), columns=BARS)
         marks = pd.DataFrame(_means(groups, 0.5), columns=MARKS)
@@ -142,11 +142,11 @@ def _field(name: str) -> Any:
     return {"field": name, "type": "nominal", "scale": None, "legend": None}
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _template(task_x: str, task_y: str, unit: str) -> dict[str, Any]:
     axis: dict[str, Any] = {"format": "+.0~f", "grid": False, "tickCount": 7}
-    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(title=f"gain on {task_x} ({unit})", **axis))
-    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(title=f"gain on {task_y} ({unit})", **axis))
+    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(title=tr("gain on {task} ({unit})", task=task_x, unit=unit), **axis))
+    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(title=tr("gain on {task} ({unit})", task=task_y, unit=unit), **axis))
     zones = alt.Chart(alt.NamedData("zones")).mark_rect().encode(
         x=x, y=y, x2="x2", y2="y2", fill=_field("fill")
     )  # fmt: skip
@@ -181,10 +181,10 @@ def _template(task_x: str, task_y: str, unit: str) -> dict[str, Any]:
             x=x, y=y, shape=_field("shape"), fill=_field("fill"), stroke=_field("stroke"),
             size=alt.Size("size:Q", scale=None, legend=None),
             tooltip=[
-                alt.Tooltip("label:N", title="model"),
-                alt.Tooltip("what:N", title="shows"),
-                alt.Tooltip("x:Q", title=f"gain on {task_x}", format="+.1f"),
-                alt.Tooltip("y:Q", title=f"gain on {task_y}", format="+.1f"),
+                alt.Tooltip("label:N", title=tr("model")),
+                alt.Tooltip("what:N", title=tr("shows")),
+                alt.Tooltip("x:Q", title=tr("gain on {task}", task=task_x), format="+.1f"),
+                alt.Tooltip("y:Q", title=tr("gain on {task}", task=task_y), format="+.1f"),
             ],
         )
         .add_params(pick)
@@ -202,7 +202,7 @@ def _template(task_x: str, task_y: str, unit: str) -> dict[str, Any]:
     return template(chart.properties(width=SIDE, height=SIDE, autosize=alt.AutoSizeParams(type="pad")))
 
 
-@lru_cache(maxsize=1)
+@by_language(maxsize=4)
 def _small_template() -> dict[str, Any]:
     axis: dict[str, Any] = {"format": "+.0~f", "grid": False, "tickCount": 3, "title": None}
     x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(**axis))
@@ -221,9 +221,9 @@ def _small_template() -> dict[str, Any]:
             x=x, y=y, shape=_field("shape"), fill=_field("fill"), stroke=_field("stroke"),
             size=alt.Size("size:Q", scale=None, legend=None),
             tooltip=[
-                alt.Tooltip("label:N", title="model"),
-                alt.Tooltip("x:Q", title="across", format="+.1f"),
-                alt.Tooltip("y:Q", title="up", format="+.1f"),
+                alt.Tooltip("label:N", title=tr("model")),
+                alt.Tooltip("x:Q", title=tr("across"), format="+.1f"),
+                alt.Tooltip("y:Q", title=tr("up"), format="+.1f"),
             ],
         )
     )  # fmt: skip
@@ -261,7 +261,7 @@ def _means(groups: Sequence[SeesawGroup], scale: float = 1.0) -> list[dict[str, 
         rows.append(
             {
                 "x": group.x_interval.mean, "y": group.y_interval.mean, "label": group.label,
-                "what": f"mean of {n} seeds" if n > 1 else f"seed {group.seeds[0]}",
+                "what": tr("mean of {n} seeds", n=n) if n > 1 else tr("seed {seed}", seed=group.seeds[0]),
                 "shape": shape, "fill": colour if filled else "transparent", "stroke": colour,
                 "size": scale * 190.0, RUN: group.runs[0] if group.runs else None,
             }
@@ -276,8 +276,8 @@ def _seeds(groups: Sequence[SeesawGroup]) -> list[dict[str, Any]]:
         for i, seed in enumerate(group.seeds):
             rows.append(
                 {
-                    "x": group.x[i], "y": group.y[i], "label": group.label, "what": f"seed {seed}", "shape": shape,
-                    "fill": colour if filled else "transparent", "stroke": colour, "size": 40.0,
+                    "x": group.x[i], "y": group.y[i], "label": group.label, "what": tr("seed {seed}", seed=seed),
+                    "shape": shape, "fill": colour if filled else "transparent", "stroke": colour, "size": 40.0,
                     RUN: group.runs[i] if group.runs else None,
                 }
             )  # fmt: skip
@@ -309,11 +309,11 @@ def _ground(span: tuple[float, float], task_x: str, task_y: str) -> dict[str, pd
     inset = 0.03 * (high - low)
     zones = [(0.0, 0.0, high, high, GAIN), (low, low, 0.0, 0.0, LOSS)]
     words = [
-        (high - inset, high - inset, "both gain", "right"),
-        (low + inset, low + inset, "both lose", "left"),
-        (low + inset, high - inset, f"{task_y} gains, {task_x} pays", "left"),
-        (high - inset, low + inset, f"{task_x} gains, {task_y} pays", "right"),
-        (0.3 * inset, -0.6 * inset, "single task", "left"),
+        (high - inset, high - inset, tr("both gain"), "right"),
+        (low + inset, low + inset, tr("both lose"), "left"),
+        (low + inset, high - inset, tr("{one} gains, {other} pays", one=task_y, other=task_x), "left"),
+        (high - inset, low + inset, tr("{one} gains, {other} pays", one=task_x, other=task_y), "right"),
+        (0.3 * inset, -0.6 * inset, tr("single task"), "left"),
     ]
     return {
         "zones": pd.DataFrame(zones, columns=["x", "y", "x2", "y2", "fill"]),

@@ -13,6 +13,7 @@ from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
 from app.charts.palette import QUIET, task_colours
 from app.charts.svg import picture, text, title
+from app.i18n import tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring
 
@@ -74,14 +75,16 @@ def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, G
         for i, line in enumerate(lines):
             at = cy + (i - (len(lines) - 1) / 2) * (size + 1) + size / 3
             parts.append(text(cx, at, line, f"text-anchor='middle' font-weight='600' fill='{node['ink']}'", size))
-    return picture(width, height, "".join(parts), f"Architecture with the towers {', '.join(tasks)}")
+    return picture(
+        width, height, "".join(parts), tr("Architecture with the towers {tasks}", tasks=tr(", ").join(tasks))
+    )
 
 
 def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 560.0, height: float = 300.0) -> str:
     """Curves of one task: a line per run or model, with its name and last value at its end."""
     drawn = [line for line in lines if line.points]
     if not drawn:
-        return picture(width, 40, text(8, 24, "Nothing was measured.", f"fill='{QUIET}'"), "No curves")
+        return picture(width, 40, text(8, 24, tr("Nothing was measured."), f"fill='{QUIET}'"), tr("No curves"))
     values = [value for line in drawn for _, value in line.points]
     epochs = max(epoch for line in drawn for epoch, _ in line.points)
     low, high = min(values), max(values)
@@ -109,7 +112,8 @@ def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 5
     for i, place in zip(order, places, strict=True):
         end = x(drawn[i].points[-1][0])
         parts.append(text(end + 6, y(place) + 4, texts[i], f"fill='{colour}' font-weight='600'"))
-    return picture(width, height, "".join(parts), f"{metric} of {drawn[0].task} by epoch: {'; '.join(texts)}")
+    alt = tr("{metric} of {task} by epoch: {lines}", metric=metric, task=drawn[0].task, lines=tr("; ").join(texts))
+    return picture(width, height, "".join(parts), alt)
 
 
 def run_curves_svg(tasks: Sequence[str], curves: Sequence[tuple[str, Line]]) -> str:
@@ -147,13 +151,14 @@ def gates_svg(wiring: Wiring, gates: Mapping[str, GateSummary], width: float = 5
             )
             if end - start > LETTER * len(what):
                 parts.append(text((start + end) / 2, top + 18, what, "text-anchor='middle' fill='#1B1E23'", 11))
-    return picture(width, 12 + each * len(names), "".join(parts), f"Mean gate weights of {', '.join(names)}")
+    alt = tr("Mean gate weights of {gates}", gates=tr(", ").join(names))
+    return picture(width, 12 + each * len(names), "".join(parts), alt)
 
 
 def stacked(pictures: Sequence[str], width: float, each: float) -> str:
     """Pictures of one height above each other, as one."""
     inner = [one.replace("<svg ", f"<svg y='{i * each:g}' ", 1) for i, one in enumerate(pictures)]
-    return picture(width, each * len(pictures), "".join(inner), "Curves by task")
+    return picture(width, each * len(pictures), "".join(inner), tr("Curves by task"))
 
 
 def _axes(x: Place, y: Place, epochs: int, span: tuple[float, float], metric: str, base: float, end: float) -> str:
@@ -171,9 +176,8 @@ def _axes(x: Place, y: Place, epochs: int, span: tuple[float, float], metric: st
     step = max(1, -(-epochs // 6))
     for epoch in sorted({1, epochs, *range(step, epochs - step // 2, step)}):
         parts.append(text(x(epoch), base + 15, str(epoch), f"text-anchor='middle' {quiet}", 11))
-    parts.append(
-        text((x(1) + end) / 2, base + 30, f"epoch ({metric}, validation)", f"text-anchor='middle' {quiet}", 11)
-    )
+    said = tr("epoch ({metric}, validation)", metric=metric)
+    parts.append(text((x(1) + end) / 2, base + 30, said, f"text-anchor='middle' {quiet}", 11))
     return "".join(parts)
 
 

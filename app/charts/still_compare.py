@@ -10,6 +10,7 @@ from app.charts.runs import VEGA_DASHES
 from app.charts.sankey import ROOM, flow, height_of, middles, sizes
 from app.charts.still import LETTER
 from app.charts.svg import picture, text, title
+from app.i18n import tr
 from mtl_core.trunks.wiring import Wiring
 
 #: A column of the flow, and a node of it.
@@ -42,14 +43,17 @@ def flow_svg(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[
         used[each.target] += thick
         a, b = left[each.source] + NODE, left[each.target]
         path = f"M{_bent(a, start, b, end)} v{thick:.1f} L{_bent(b, end + thick, a, start + thick)} Z"
-        told = title(f"{each.about}: {each.value:.2f} of a tower")
+        told = title(f"{each.about}: " + tr("{value} of a tower", value=f"{each.value:.2f}"))
         parts.append(f"<path d='{path}' fill='{each.colour}'>{told}</path>")
     for node in nodes:
         x, y, tall = left[node.key], top[node.key], max(unit * size[node.key], 1.0)
         box = f"x='{x:.1f}' y='{y:.1f}' width='{NODE:g}' height='{tall:.1f}' fill='{node.colour}'"
-        parts.append(f"<rect {box}>{title(f'{node.label}: {size[node.key]:.2f} towers')}</rect>")
+        told = title(f"{node.label}: " + tr("{value} towers", value=f"{size[node.key]:.2f}"))
+        parts.append(f"<rect {box}>{told}</rect>")
         parts.append(text(x + NODE + 5, y + tall / 2 + 4, node.label, f"font-weight='600' {INK}"))
-    return picture(width, height, "".join(parts), f"Flow from features to the towers {', '.join(tasks)}")
+    return picture(
+        width, height, "".join(parts), tr("Flow from features to the towers {tasks}", tasks=tr(", ").join(tasks))
+    )
 
 
 def _bent(ax: float, ay: float, bx: float, by: float) -> str:
@@ -67,14 +71,16 @@ def quality_svg(kind: str, panels: Sequence[tuple[str, int, Sequence[QualityLine
         f"<g transform='translate({i % columns * wide:g} {i // columns * tall:g})'>{_panel(kind, *panel)}</g>"
         for i, panel in enumerate(panels)
     )
-    what = f"{AXES[kind][1]} against {AXES[kind][0]} of {', '.join(task for task, *_ in panels)}"
+    across, up = (tr(axis) for axis in AXES[kind])
+    tasks = tr(", ").join(task for task, *_ in panels)
+    what = tr("{up} against {across} of {tasks}", up=up, across=across, tasks=tasks)
     return picture(columns * wide, -(-len(panels) // columns) * tall, inner, what)
 
 
 def _panel(kind: str, task: str, place: int, lines: Sequence[QualityLine]) -> str:
     ends = [v for line in lines for v in (*line.x, *line.y)] if kind == "reliability" else []
     low, high = min([0.0, *ends]), max(ends, default=1.0)
-    across, up = AXES[kind]
+    across, up = (tr(axis) for axis in AXES[kind])
 
     def x(value: float) -> float:
         return LEFT + (value - low) / (high - low) * SIDE

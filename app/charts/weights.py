@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -13,6 +12,7 @@ import pandas as pd
 from app.charts.curves import apart, epoch_axis, label_room, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.palette import task_colours
+from app.i18n import by_language, mark, tr
 
 COLUMNS = ["epoch", "task", "value"]
 #: Of the whole picture, and about the width of its plot on a small laptop.
@@ -36,9 +36,9 @@ class Quantity:
     top: float | None = None
 
 
-WEIGHT = Quantity("loss weight", ".2f")
-LENGTH = Quantity("gradient length", ".2g")
-SHARE = Quantity("share of the step", ".0%", 1.0)
+WEIGHT = Quantity(mark("loss weight"), ".2f")
+LENGTH = Quantity(mark("gradient length"), ".2g")
+SHARE = Quantity(mark("share of the step"), ".0%", 1.0)
 
 
 def task_lines(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, quantity: Quantity) -> Drawing:
@@ -54,19 +54,19 @@ def task_lines(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, quantity: 
     return Drawing(_template(tuple(tasks), epochs, quantity), data)
 
 
-@lru_cache(maxsize=64)
+@by_language(maxsize=64)
 def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     longest = min(LETTERS, max(map(len, tasks), default=0))
-    x = epoch_axis(epochs, label_room(longest + 5, PLOT_PIXELS, 7.0), ticks=2, title=None)
+    x = epoch_axis(epochs, label_room(longest + 5, PLOT_PIXELS, 7.0), ticks=2, titled=False)
     # Zero is in sight: half as long looks half as long.
     scale = alt.Scale(domainMin=0, nice=True) if quantity.top is None else alt.Scale(domain=[0, quantity.top])
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title=None, format=quantity.format, tickCount=3))
     tooltip = [
-        alt.Tooltip("task:N"),
-        alt.Tooltip("epoch:Q", format="d"),
-        alt.Tooltip("value:Q", title=quantity.title, format=quantity.format.replace("0%", "1%")),
+        alt.Tooltip("task:N", title=tr("task")),
+        alt.Tooltip("epoch:Q", title=tr("epoch"), format="d"),
+        alt.Tooltip("value:Q", title=tr(quantity.title), format=quantity.format.replace("0%", "1%")),
     ]
     lines = (
         alt.Chart(alt.NamedData("lines"))

@@ -11,6 +11,8 @@ import streamlit as st
 
 from app import analysis, services, wording
 from app.comparing import Compared
+from app.core_sentences import sentence
+from app.i18n import tr, trn
 from app.jobs.questions import MOST_WAITING, WEIGHTS, Answer, Kind, Problem, Question, Questions, Waiting
 from app.jobs.records import RunRecord
 from app.library import is_example
@@ -109,18 +111,20 @@ def _say(standings: Sequence[Standing], key: str) -> None:
     """One line per thing that is not as it should be, and one button where something can be done."""
     if any(s.coming for s in standings):
         names = wording.join([s.run.name for s in standings if s.coming is not None])
-        st.caption(f":material/hourglass: {names}: being trained here, as the line above says. The answer follows.")
+        coming = tr("{runs}: being trained here, as the line above says. The answer follows.", runs=names)
+        st.caption(f":material/hourglass: {coming}")
     waiting = [s for s in standings if isinstance(s.look, Waiting)]
     if waiting:
         _say_waiting(waiting)
     if any(s.question is not None and s.look is None for s in standings):
-        st.caption(f"{MOST_WAITING} questions wait for the worker already: come back in a moment.")
+        st.caption(tr("{n} questions wait for the worker already: come back in a moment.", n=MOST_WAITING))
     for s in standings:
         if isinstance(s.look, Problem):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f":material/error: {s.run.name}: {s.look.message}")
+                said = tr("{run}: {problem}", run=s.run.name, problem=sentence(s.look.message))
+                st.markdown(f":material/error: {said}")
                 st.button(
-                    "Ask again", key=f"{key}.again.{s.run.number}", type="tertiary", on_click=_ask_again,
+                    tr("Ask again"), key=f"{key}.again.{s.run.number}", type="tertiary", on_click=_ask_again,
                     args=(s.question,),
                 )  # fmt: skip
     missing = [s.run for s in standings if s.source is None and s.coming is None]
@@ -128,31 +132,39 @@ def _say(standings: Sequence[Standing], key: str) -> None:
         names = wording.join([run.name for run in missing])
         seconds = sum(run.record.train_seconds for run in missing)
         bundled = all(is_example(run.record.id) for run in missing)
-        why = "Bundled examples carry gates and scores, not weights" if bundled else "Some weights were not kept"
-        with st.container(border=True):
-            st.markdown(
-                f"{why}, so nobody can look inside {names} yet. The same spec, trained here, gives the same model."
+        if bundled:
+            why = tr(
+                "Bundled examples carry gates and scores, not weights, so nobody can look inside {runs} yet.",
+                runs=names,
             )
+        else:
+            why = tr("Some weights were not kept, so nobody can look inside {runs} yet.", runs=names)
+        with st.container(border=True):
+            st.markdown(wording.passage(why, tr("The same spec, trained here, gives the same model.")))
+            time = wording.seconds(max(seconds, 1))
             st.button(
-                f"Train {'it' if len(missing) == 1 else 'them'} here (about {wording.seconds(max(seconds, 1))})",
+                trn("Train it here (about {time})", "Train them here (about {time})", len(missing), time=time),
                 icon=":material/play_arrow:", key=f"{key}.anew", type="primary", on_click=_train_anew, args=(missing,),
             )  # fmt: skip
     stood_in = [s for s in standings if s.source is not None and s.source.id != s.run.record.id]
     if stood_in and not waiting:
-        pairs = wording.join([f"{s.run.name} by run {s.source.id}" for s in stood_in if s.source is not None])
-        st.caption(f"Answered for {pairs}, trained here from the same spec.")
+        pairs = [tr("{run} by run {id}", run=s.run.name, id=s.source.id) for s in stood_in if s.source is not None]
+        st.caption(tr("Answered for {runs}, trained here from the same spec.", runs=wording.join(pairs)))
 
 
 def _say_waiting(waiting: Sequence[Standing]) -> None:
     names = wording.join([s.run.name for s in waiting])
     problem = services.executor().problem
     if problem:
-        st.error(problem, title="No worker to ask")
+        st.error(problem, title=tr("No worker to ask"))
         return
     looks = [s.look for s in waiting if isinstance(s.look, Waiting)]
     since = max(0.0, time.time() - min(look.asked_at for look in looks))
-    state = "the worker is looking" if any(look.taken for look in looks) else "waiting for the worker"
-    st.progress(0.5 if "looking" in state else 0.1, text=f"Asked about {names} {wording.seconds(since)} ago: {state}")
+    asked: dict[str, Any] = {"runs": names, "time": wording.seconds(since)}
+    if any(look.taken for look in looks):
+        st.progress(0.5, text=tr("Asked about {runs} {time} ago: the worker is looking", **asked))
+    else:
+        st.progress(0.1, text=tr("Asked about {runs} {time} ago: waiting for the worker", **asked))
 
 
 def _ask_again(question: Question) -> None:

@@ -13,10 +13,11 @@ from app.charts.inside import Bounds, bounds, gate_matrix, gate_spread
 from app.charts.quality import run_curves
 from app.charts.runs import MARKS, WORDS
 from app.comparing import TESTED, Compared, epochs_shown
-from app.components.compare_view import abreast, card, level_choice
+from app.components.compare_view import abreast, alt_text, card, level_choice
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.url_choice import url_choice
+from app.i18n import tr
 from mtl_core.events import GateSummary
 
 
@@ -27,8 +28,9 @@ def gates_section(runs: Sequence[Compared]) -> None:
     deepest = max(len(run.wiring.levels) for run in runs)
     with st.container(horizontal=True, vertical_alignment="center", gap="large"):
         epoch = url_choice(
-            "Epoch", epochs, TESTED, "epoch", lambda e: "tested" if e == TESTED else e, control=st.select_slider,
-            width=520, help="Moves gates and curves together; the last stop is each run's own tested epoch.",
+            tr("Epoch"), epochs, TESTED, "epoch", lambda e: tr("tested") if e == TESTED else e,
+            control=st.select_slider, width=520,
+            help=tr("Moves gates and curves together; the last stop is each run's own tested epoch."),
         )  # fmt: skip
         level = level_choice(deepest)
     shown = [run.gates_at(epoch) for run in runs]
@@ -45,27 +47,37 @@ def _gates_card(run: Compared, gates: Mapping[str, GateSummary], epoch: str, lev
     sentence = wording.gates_sentence(wiring, tasks, dict(gates))
     # The alt text speaks of the tested epoch: a text that changes builds the view anew.
     claim = wording.gates_sentence(wiring, tasks, run.history.gates)
-    with card(run, f"epoch {run.epoch_at(epoch)}" + (" (tested)" if epoch == TESTED else "")):
+    number = run.epoch_at(epoch)
+    with card(run, tr("epoch {n} (tested)", n=number) if epoch == TESTED else tr("epoch {n}", n=number)):
         means = {name: summary.mean for name, summary in gates.items()} or None
-        live_chart(architecture(wiring, tasks, means), f"{run.name}. Architecture. {claim}")
-        where = f", level {level} of {len(wiring.levels)}" if len(wiring.levels) > 1 else ""
-        st.markdown(f"**Mean gate weights{where}**")
-        live_chart(
-            gate_matrix(wiring, gates, level, scale), f"{run.name}. Mean gate weights, tasks by experts. {claim}"
-        )
-        st.markdown(f"**Spread over rows{where}**")
-        live_chart(gate_spread(wiring, gates, level, scale), f"{run.name}. Spread of the gate weights. {claim}")
-        st.caption(f"{sentence} {wording.count(_rows(gates))} validation rows; bar: mean.")
+        live_chart(architecture(wiring, tasks, means), alt_text(run, tr("Architecture."), claim))
+        where: dict[str, int] = {"level": level, "all": len(wiring.levels)}
+        several = len(wiring.levels) > 1
+        if several:
+            st.markdown(tr("**Mean gate weights, level {level} of {all}**", **where))
+        else:
+            st.markdown(tr("**Mean gate weights**"))
+        drawing = gate_matrix(wiring, gates, level, scale)
+        live_chart(drawing, alt_text(run, tr("Mean gate weights, tasks by experts."), claim))
+        if several:
+            st.markdown(tr("**Spread over rows, level {level} of {all}**", **where))
+        else:
+            st.markdown(tr("**Spread over rows**"))
+        live_chart(gate_spread(wiring, gates, level, scale), alt_text(run, tr("Spread of the gate weights."), claim))
+        rows = tr("{n} validation rows; bar: mean.", n=wording.count(_rows(gates)))
+        st.caption(wording.passage(sentence, rows))
         if note := comparing.kind_note(run):
             st.caption(f":material/info: {note}")
 
 
 def _scale_note(runs: Sequence[Compared], scale: Bounds) -> None:
     if scale == (0.0, 1.0):
-        st.caption("One scale for all: gate weights from 0 to 1. Line width and colour show the same means.")
+        st.caption(tr("One scale for all: gate weights from 0 to 1. Line width and colour show the same means."))
     else:
         low, high = (f"{end:g}".replace("-", "\u2212") for end in scale)
-        st.caption(f"One scale for all, from {low} to {high}: some of these weights lie beyond 0 to 1.")
+        st.caption(
+            tr("One scale for all, from {low} to {high}: some of these weights lie beyond 0 to 1.", low=low, high=high)
+        )
 
 
 def curves(runs: Sequence[Compared], epoch: str) -> None:
@@ -80,7 +92,7 @@ def curves(runs: Sequence[Compared], epoch: str) -> None:
     rows = pd.concat([analysis.curve_rows(run.history, run.name, with_test=False) for run in runs], ignore_index=True)
     rows = rows.rename(columns={"line": "run"})
     with st.container(border=True), offered("compare-curves"):
-        st.markdown("**Validation by epoch, task by task**")
+        st.markdown(tr("**Validation by epoch, task by task**"))
         names = [name for name in tasks if (rows["task"] == name).any()]
         for start in range(0, len(names), 3):
             for column, name in zip(st.columns(min(3, len(names))), names[start : start + 3], strict=False):
@@ -90,10 +102,15 @@ def curves(runs: Sequence[Compared], epoch: str) -> None:
                     st.markdown(f"**{name}**")
                     drawing = run_curves(own, [run.name for run in runs], place, longest, metric, at)
                     ends = _last(own, metric)
-                    live_chart(drawing, f"Validation {metric} of {name} by epoch. {ends}")
+                    what = tr("Validation {metric} of {task} by epoch.", metric=metric, task=name)
+                    live_chart(drawing, wording.passage(what, ends))
                     st.caption(ends)
-        legend = [f"{r.name}: {WORDS[r.number - 1]}, {MARKS[r.number - 1]}" for r in runs]
-        st.caption(" · ".join(legend) + (" · Upright line: the epoch above." if at else ""))
+        legend = [
+            tr("{run}: {dash}, {mark}", run=r.name, dash=tr(WORDS[r.number - 1]), mark=tr(MARKS[r.number - 1]))
+            for r in runs
+        ]
+        legend += [tr("Upright line: the epoch above.")] if at else []
+        st.caption(" · ".join(legend))
 
 
 def _last(rows: pd.DataFrame, metric: str) -> str:
@@ -102,7 +119,7 @@ def _last(rows: pd.DataFrame, metric: str) -> str:
     last = dict(zip(known["run"], known["value"], strict=True))  # the last epoch of each run stays
     ends = sorted(last.items(), key=lambda end: end[1], reverse=metric != "MSE")
     parts = [f"{run} {value:.4f}" for run, value in ends]
-    return f"After the last epoch {wording.join(parts)}." if parts else "No epoch has a score."
+    return tr("After the last epoch {scores}.", scores=wording.join(parts)) if parts else tr("No epoch has a score.")
 
 
 def _rows(gates: Mapping[str, GateSummary]) -> int:

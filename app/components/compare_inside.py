@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,23 +13,26 @@ from app import analysis, comparing, wording
 from app.charts.inside import matrix, off_bars
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import QUIET, expert_colour, task_colours
-from app.charts.quality import AXES, Kind, QualityLine, quality_figure
+from app.charts.quality import Kind, QualityLine, quality_figure
 from app.charts.runs import WORDS
 from app.charts.still_compare import quality_svg
 from app.comparing import UNIT, Compared, plain
 from app.components.compare_asked import ask_about
-from app.components.compare_view import abreast, card, level_choice
+from app.components.compare_view import abreast, alt_text, card, level_choice
 from app.components.figure_files import offered, remember
 from app.components.live import live_chart
 from app.components.url_choice import url_choice
 from app.figures import of_plotly
+from app.i18n import by_language, mark, tr
 from mtl_core.gating import POLARISED
 from mtl_core.trunks.wiring import gate_key
 
 Answered = Sequence[tuple[Compared, dict[str, Any]]]
+#: What the worker calls the rows -> what people read.
+SPLITS = {"validation": mark("validation"), "test": mark("test")}
 #: Above so large a share of zeros an expert is next to dead.
 DEAD = 0.9
-CURVES = {"roc": "ROC", "precision_recall": "Precision-recall", "reliability": "Reliability"}
+CURVES = {"roc": "ROC", "precision_recall": mark("Precision-recall"), "reliability": mark("Reliability")}
 
 
 def _answers(found: Answered) -> dict[int, dict[str, Any]]:
@@ -48,12 +50,12 @@ def segments_section(runs: Sequence[Compared]) -> None:
     """Mean gate weights by the values of a column."""
     columns = common_columns(runs)
     if not columns:
-        st.info("These runs have no column in common: compare runs of the same data to cut them alike.")
+        st.info(tr("These runs have no column in common: compare runs of the same data to cut them alike."))
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         feature = url_choice(
-            "Cut the rows by", list(columns), next(iter(columns)), "by", lambda name: columns[name], width=320,
-            help="Numbers are cut into five equal parts, categories by frequent values, sequences by length.",
+            tr("Cut the rows by"), list(columns), next(iter(columns)), "by", lambda name: columns[name], width=320,
+            help=tr("Numbers are cut into five equal parts, categories by frequent values, sequences by length."),
         )  # fmt: skip
         level = _level(runs)
 
@@ -63,7 +65,7 @@ def segments_section(runs: Sequence[Compared]) -> None:
 
     ask_about(runs, "segments", draw, feature=feature)
     if columns[feature] != feature:
-        st.caption(f"{feature} is part of this made world's truth: no model sees it.")
+        st.caption(tr("{column} is part of this made world's truth: no model sees it.", column=feature))
 
 
 def common_columns(runs: Sequence[Compared]) -> dict[str, str]:
@@ -71,7 +73,7 @@ def common_columns(runs: Sequence[Compared]) -> dict[str, str]:
     found: list[dict[str, str]] = []
     for run in runs:
         schema = analysis.keys(run.record).spec.schema
-        hidden = {name: f"{name} (hidden truth)" for name in schema.hidden}
+        hidden = {name: tr("{column} (hidden truth)", column=name) for name in schema.hidden}
         found.append({**hidden, **{feature.name: feature.name for feature in schema.features}})
     return {name: title for name, title in found[0].items() if all(name in other for other in found)}
 
@@ -80,10 +82,11 @@ def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
     chosen = run.wiring.levels[level - 1]
     order = drawing_order(chosen)
     rows = [
-        (f"{name} ({wording.count(n)})", QUIET) for name, n in zip(content["segments"], content["rows"], strict=True)
+        (tr("{segment} ({rows})", segment=name, rows=wording.count(n)), QUIET)
+        for name, n in zip(content["segments"], content["rows"], strict=True)
     ]
     widest: tuple[float, str] | None = None
-    with card(run, f"by {content['feature']}"):
+    with card(run, tr("by {column}", column=content["feature"])):
         for g in by_owner([gate.owner for gate in chosen.gates]):
             gate = chosen.gates[g]
             means = content["gates"].get(gate_key(level, gate.name))
@@ -95,18 +98,26 @@ def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
                 spread = max(column) - min(column)
                 if widest is None or spread > widest[0]:
                     high, low = (content["segments"][column.index(pick(column))] for pick in (max, min))
-                    what = f"{gate.name} gives {chosen.experts[e].name} {max(column):.2f} where {content['feature']} is"
-                    widest = (spread, f"{what} {high}, {min(column):.2f} where it is {low}")
-            st.markdown(f"**Gate of {gate.name}**")
-            drawing = matrix(rows, [chosen.experts[e].name for e in order], values, (0.0, 1.0), what="mean weight")
-            live_chart(drawing, f"{run.name}. Mean weights of the gate of {gate.name} by {content['feature']}.")
+                    claim = tr(
+                        "{gate} gives {expert} {most:.2f} where {column} is {high}, {least:.2f} where it is {low}",
+                        gate=gate.name, expert=chosen.experts[e].name, most=max(column), column=content["feature"],
+                        high=high, least=min(column), low=low,
+                    )  # fmt: skip
+                    widest = (spread, claim)
+            st.markdown(tr("**Gate of {gate}**", gate=gate.name))
+            drawing = matrix(rows, [chosen.experts[e].name for e in order], values, (0.0, 1.0), what=tr("mean weight"))
+            what = tr("Mean weights of the gate of {gate} by {column}.", gate=gate.name, column=content["feature"])
+            live_chart(drawing, alt_text(run, what))
         if widest is None:
-            st.caption("This level has no gates.")
+            st.caption(tr("This level has no gates."))
         elif widest[0] < 0.02:
-            st.caption(f"{plain(run)} treats all these segments alike (within {widest[0]:.2f}).")
+            alike = tr(
+                "{model} treats all these segments alike (within {spread:.2f}).", model=plain(run), spread=widest[0]
+            )
+            st.caption(alike)
         else:
-            st.caption(f"{plain(run)}: {widest[1]}.")
-        st.caption(f"{sum(content['rows']):,} validation rows, tested epoch. Rows in brackets.")
+            st.caption(tr("{model}: {claims}.", model=plain(run), claims=widest[1]))
+        st.caption(tr("{n:,} validation rows, tested epoch. Rows in brackets.", n=sum(content["rows"])))
 
 
 # Experts
@@ -117,23 +128,31 @@ def experts_section(runs: Sequence[Compared]) -> None:
     level = _level(runs)
     for run in abreast(runs):
         own = min(level, len(run.wiring.levels))
-        with card(run, "how gates choose"):
+        with card(run, tr("how gates choose")):
             table = comparing.gate_rows(run, own, run.history.gates)
             if not table.empty:
-                st.table(table, border="horizontal", hide_index=True, alt=f"{run.name}. Measures of each gate")
+                st.table(table, border="horizontal", hide_index=True, alt=alt_text(run, tr("Measures of each gate")))
             st.caption(comparing.utilisation_sentence(run, own, run.history.gates))
     st.caption(
-        "Entropies are shares of the largest possible one: 0 is one expert, 1 is all alike. Of a row: how sharply "
-        "single rows choose. Of the mean: how evenly all rows together use the experts. Polarised: rows that give one "
-        f"expert more than {POLARISED:g} (our threshold). Hardly used: a mean weight below a tenth of an equal share."
+        tr(
+            "Entropies are shares of the largest possible one: 0 is one expert, 1 is all alike. Of a row: how sharply "
+            "single rows choose. Of the mean: how evenly all rows together use the experts. Polarised: rows that give "
+            "one expert more than {threshold:g} (our threshold). Hardly used: a mean weight below a tenth of an equal "
+            "share.",
+            threshold=POLARISED,
+        )
     )
 
     def draw(found: Answered) -> None:
         for run in abreast([run for run, _ in found]):
             _experts_card(run, _answers(found)[run.number], min(level, len(run.wiring.levels)))
         st.caption(
-            "Similarity: linear CKA of what two experts send for the same rows, centred; 1 is the same up to rotation "
-            f"and scale, 0 is unrelated. Zeros: share of activations that are exactly 0; above {DEAD:.0%} is an alarm."
+            tr(
+                "Similarity: linear CKA of what two experts send for the same rows, centred; 1 is the same up to "
+                "rotation and scale, 0 is unrelated. Zeros: share of activations that are exactly 0; above "
+                "{alarm:.0%} is an alarm.",
+                alarm=DEAD,
+            )
         )
 
     ask_about(runs, "experts", draw)
@@ -141,26 +160,27 @@ def experts_section(runs: Sequence[Compared]) -> None:
 
 def _experts_card(run: Compared, content: dict[str, Any], level: int) -> None:
     found = next((part for part in content["levels"] if part["level"] == level), None)
-    with card(run, "how alike experts are"):
+    with card(run, tr("how alike experts are")):
         if found is None:
-            st.caption("This level mixes layers and has no networks of its own.")
+            st.caption(tr("This level mixes layers and has no networks of its own."))
             return
         order = by_owner(found["owners"])
         names = [found["experts"][e] for e in order]
         values = [[found["similarity"][a][b] if a != b else None for b in order] for a in order]
         rows = [(found["experts"][e], expert_colour(found["owners"][e])) for e in order]
-        extent = 9 * max(len("zeros"), *map(len, names))
+        extent = 9 * max(len(tr("zeros")), *map(len, names))
         sentence = similarity_sentence(found)
         if len(order) > 1:
             drawing = matrix(rows, names, values, (0.0, 1.0), what="linear CKA", missing="", extent=extent)
-            live_chart(drawing, f"{run.name}. Similarity of every two experts. {sentence}")
+            live_chart(drawing, alt_text(run, tr("Similarity of every two experts."), sentence))
         zeros = [[found["zeros"][e] for e in order]]
         live_chart(
-            matrix([("zeros", QUIET)], names, zeros, (0.0, 1.0), what="share of zeros", extent=extent),
-            f"{run.name}. Share of zero activations of each expert.",
+            matrix([(tr("zeros"), QUIET)], names, zeros, (0.0, 1.0), what=tr("share of zeros"), extent=extent),
+            alt_text(run, tr("Share of zero activations of each expert.")),
         )
-        st.caption(f"{sentence} {dead_sentence(found)}")
-        st.caption(f"First {content['rows']:,} {content['split']} rows, tested epoch.")
+        st.caption(wording.passage(sentence, dead_sentence(found)))
+        split = tr(SPLITS.get(content["split"], content["split"]))
+        st.caption(tr("First {n:,} {split} rows, tested epoch.", n=content["rows"], split=split))
 
 
 def similarity_sentence(found: dict[str, Any]) -> str:
@@ -172,21 +192,27 @@ def similarity_sentence(found: dict[str, Any]) -> str:
         if a < b and value is not None
     ]
     if not pairs:
-        return "There are no two living experts to compare."
+        return tr("There are no two living experts to compare.")
     value, a, b = max(pairs)
-    names = f"{found['experts'][a]} and {found['experts'][b]}"
-    least = min(pairs)[0]
+    names = wording.join([found["experts"][a], found["experts"][b]])
     if len(pairs) == 1:
-        return f"The similarity of {names} is {value:.2f}."
-    return f"Most alike are {names} ({value:.2f}); the least alike two have {least:.2f}."
+        return tr("The similarity of {experts} is {value:.2f}.", experts=names, value=value)
+    return tr(
+        "Most alike are {experts} ({value:.2f}); the least alike two have {least:.2f}.",
+        experts=names, value=value, least=min(pairs)[0],
+    )  # fmt: skip
 
 
 def dead_sentence(found: dict[str, Any]) -> str:
     """Which experts are next to dead."""
-    dead = [f"{name} ({z:.0%} zeros)" for name, z in zip(found["experts"], found["zeros"], strict=True) if z > DEAD]
+    dead = [
+        tr("{expert} ({share:.0%} zeros)", expert=name, share=z)
+        for name, z in zip(found["experts"], found["zeros"], strict=True)
+        if z > DEAD
+    ]
     if dead:
-        return f":material/warning: Next to dead: {wording.join(dead)}."
-    return f"No expert is dead: at most {max(found['zeros']):.0%} of one's activations are 0."
+        return ":material/warning: " + tr("Next to dead: {experts}.", experts=wording.join(dead))
+    return tr("No expert is dead: at most {share:.0%} of one's activations are 0.", share=max(found["zeros"]))
 
 
 # Curves on the test rows
@@ -195,35 +221,48 @@ def dead_sentence(found: dict[str, Any]) -> str:
 def quality_section(runs: Sequence[Compared]) -> None:
     """ROC, precision-recall or reliability of each task, all runs in one panel."""
     kind = url_choice(
-        "Curve", list(CURVES), "roc", "curve", CURVES.__getitem__, control=st.segmented_control, required=True
+        tr("Curve"), list(CURVES), "roc", "curve", _curve_name, control=st.segmented_control, required=True
     )
 
     def draw(found: Answered) -> None:
         panels = quality_panels(found, kind)
         if not panels:
-            st.caption(f"{CURVES[kind]} curves need a task with two outcomes, both of them in the test rows.")
+            needs = tr(
+                "{curve} curves need a task with two outcomes, both of them in the test rows.", curve=_curve_name(kind)
+            )
+            st.caption(needs)
             return
         sentence = quality_sentence(found, kind)
         with st.container(border=True), offered(f"compare-{kind}"):
-            figure = _quality_figure(kind, panels)
-            told = f"{CURVES[kind]} curves, a panel per task and a line per run. {sentence}"
+            figure = _quality_figure(cast(Kind, kind), panels)
+            what = tr("{curve} curves, a panel per task and a line per run.", curve=_curve_name(kind))
+            told = wording.passage(what, sentence)
             st.plotly_chart(figure, width="stretch", key=f"quality.{kind}", alt=told)
             remember(of_plotly(told, figure, lambda: quality_svg(kind, panels)))
             st.caption(sentence)
-            legend = [f"{run.name}: {WORDS[run.number - 1]}" for run, _ in found]
+            legend = [tr("{run}: {dash}", run=run.name, dash=tr(WORDS[run.number - 1])) for run, _ in found]
             sizes = {t: v["rows"] for _, content in found for t, v in content["tasks"].items()}
             rows = wording.join([f"{task} {wording.count(n)}" for task, n in sizes.items()])
-            st.caption(f"{' · '.join(legend)} · test rows: {rows}. {QUALITY_NOTES[kind]}")
+            sized = " · ".join([*legend, tr("test rows: {rows}.", rows=rows)])
+            st.caption(wording.passage(sized, tr(QUALITY_NOTES[kind])))
 
     ask_about(runs, "quality", draw)
 
 
 QUALITY_NOTES = {
-    "roc": "Grey: guessing.",
-    "precision_recall": "AP: average precision; guessing has the share of positives.",
-    "reliability": "Bins of equal numbers of rows. Grey: as often as predicted. PCOC: predicted over observed "
-    "positives, 1 is perfect, above is too high. ECE: mean distance from the grey line.",
+    "roc": mark("Grey: guessing."),
+    "precision_recall": mark("AP: average precision; guessing has the share of positives."),
+    "reliability": mark(
+        "Bins of equal numbers of rows. Grey: as often as predicted. PCOC: predicted over observed positives, 1 is "
+        "perfect, above is too high. ECE: mean distance from the grey line."
+    ),
 }
+
+
+def _curve_name(kind: str) -> str:
+    return tr(CURVES[kind])
+
+
 Panels = tuple[tuple[str, int, tuple[QualityLine, ...]], ...]
 
 
@@ -248,7 +287,7 @@ def _score(values: dict[str, Any], kind: str) -> str:
         return f"AP {values['average_precision']:.4f}"
     if values["kind"] != "binary":
         return f"MSE {wording.auc(metrics['mse'])}"
-    pcoc = "undefined" if metrics["pcoc"] is None else f"{metrics['pcoc']:.3f}"
+    pcoc = tr("undefined") if metrics["pcoc"] is None else f"{metrics['pcoc']:.3f}"
     return f"PCOC {pcoc}, ECE {metrics['ece']:.3f}"
 
 
@@ -263,18 +302,24 @@ def quality_sentence(found: Answered, kind: str) -> str:
                 continue
             if kind == "reliability" and values["kind"] == "binary" and values["metrics"]["pcoc"] is not None:
                 off = values["metrics"]["pcoc"] - 1
-                much = "right on average" if abs(off) < 0.02 else f"{abs(off):.0%} too {'high' if off > 0 else 'low'}"
-                said.append(f"{plain(run)} predicts {much}")
+                said.append(_calibration(plain(run), off))
             else:
                 said.append(f"{plain(run)} {_score(values, kind)}")
         if said:
-            parts.append(f"{task}: {', '.join(said)}")
-    return "; ".join(parts) + "."
+            parts.append(tr("{task}: {claims}", task=task, claims=wording.commas(said)))
+    return tr("{claim}.", claim=wording.clauses(parts))
 
 
-@lru_cache(maxsize=64)
+def _calibration(model: str, off: float) -> str:
+    if abs(off) < 0.02:
+        return tr("{model} predicts right on average", model=model)
+    if off > 0:
+        return tr("{model} predicts {share:.0%} too high", model=model, share=off)
+    return tr("{model} predicts {share:.0%} too low", model=model, share=-off)
+
+
+@by_language(maxsize=64)
 def _quality_figure(kind: Kind, panels: Panels) -> go.Figure:
-    assert kind in AXES
     return quality_figure(kind, panels)
 
 
@@ -284,8 +329,10 @@ def _quality_figure(kind: Kind, panels: Panels) -> go.Figure:
 def what_if_section(runs: Sequence[Compared]) -> None:
     """Every expert switched off, one at a time."""
     st.markdown(
-        "**What if one expert were switched off?** Its gate weight becomes 0, the other weights are scaled up to sum "
-        "to 1 again, nothing is trained anew, and the test rows are scored."
+        tr(
+            "**What if one expert were switched off?** Its gate weight becomes 0, the other weights are scaled up to "
+            "sum to 1 again, nothing is trained anew, and the test rows are scored."
+        )
     )
 
     def draw(found: Answered) -> None:
@@ -305,34 +352,44 @@ def what_if_section(runs: Sequence[Compared]) -> None:
 
 def _off_card(run: Compared, content: dict[str, Any], low: float, high: float) -> None:
     several = len(run.wiring.levels) > 1
-    with card(run, "without one expert"):
+    with card(run, tr("without one expert")):
         rows = []
         for entry in content["off"]:
             name = f"{entry['level']}: {entry['expert']}" if several else entry["expert"]
             for task, value in entry["change"].items():
                 said = None if value is None else f"{task} {wording.signed(UNIT * value)}"
-                rows.append((f"without {name}", task, said or "", None if value is None else UNIT * value))
+                rows.append(
+                    (tr("without {expert}", expert=name), task, said or "", None if value is None else UNIT * value)
+                )
         sentence = off_sentence(run, content)
         tasks = list(task_colours(run.tasks).items())
         live_chart(
-            off_bars(rows, tasks, low, high), f"{run.name}. Change of each task's score without one expert. {sentence}"
+            off_bars(rows, tasks, low, high),
+            alt_text(run, tr("Change of each task's score without one expert."), sentence),
         )
         st.caption(sentence)
         if note := comparing.kind_note(run):
-            st.caption(f":material/info: {note} So what the expert sends becomes 0, and nothing is scaled up.")
+            note = wording.passage(note, tr("So what the expert sends becomes 0, and nothing is scaled up."))
+            st.caption(f":material/info: {note}")
         before = wording.join([f"{task} {wording.auc(value)}" for task, value in content["before"].items()])
         numbers = set(content["kinds"].values())
-        metric = "AUC" if numbers == {"binary"} else "AUC or MSE (a gain is upwards)"
-        with st.expander("As a table"):
-            st.table(off_table(content, several), border="horizontal", alt="Change of each score without one expert")
-        st.caption(f"With all experts: {metric} {before}, {content['rows']:,} test rows. One model, no interval.")
+        metric = "AUC" if numbers == {"binary"} else tr("AUC or MSE (a gain is upwards)")
+        with st.expander(tr("As a table")):
+            what = tr("Change of each score without one expert")
+            st.table(off_table(content, several), border="horizontal", alt=what)
+        st.caption(
+            tr(
+                "With all experts: {metric} {scores}, {n:,} test rows. One model, no interval.",
+                metric=metric, scores=before, n=content["rows"],
+            )
+        )  # fmt: skip
 
 
 def off_table(content: dict[str, Any], several: bool) -> pd.DataFrame:
     """One row per expert, one column per task, in thousandths."""
     rows = {
         (f"{e['level']}: {e['expert']}" if several else e["expert"]): [
-            "undefined" if value is None else wording.signed(UNIT * value) for value in e["change"].values()
+            tr("undefined") if value is None else wording.signed(UNIT * value) for value in e["change"].values()
         ]
         for e in content["off"]
     }
@@ -348,11 +405,16 @@ def off_sentence(run: Compared, content: dict[str, Any]) -> str:
         if not known:
             continue
         value, entry = min(known, key=lambda pair: pair[0])
-        where = f" of level {entry['level']}" if several else ""
+        expert = entry["expert"]
+        if several:
+            expert = tr("{expert} of level {level}", expert=expert, level=entry["level"])
         if value >= -0.0005:
-            parts.append(f"{task} would miss no expert")
+            parts.append(tr("{task} would miss no expert", task=task))
         else:
+            loss = wording.signed(UNIT * value)
             parts.append(
-                f"{task} would miss {entry['expert']}{where} most ({wording.signed(UNIT * value)} thousandths)"
+                tr("{task} would miss {expert} most ({loss} thousandths)", task=task, expert=expert, loss=loss)
             )
-    return f"{plain(run)}: {'; '.join(parts)}." if parts else f"{plain(run)} has no score to lose."
+    if not parts:
+        return tr("{model} has no score to lose.", model=plain(run))
+    return tr("{model}: {claims}.", model=plain(run), claims=wording.clauses(parts))

@@ -9,6 +9,7 @@ import streamlit as st
 from app import services, wording
 from app.charts.runs import MOST_RUNS
 from app.comparing import Compared, name_runs
+from app.i18n import tr
 from app.jobs.records import RunRecord
 from app.library import EXAMPLE_PREFIX, is_example
 
@@ -24,12 +25,13 @@ def pick_runs() -> list[Compared]:
     _take_up(records)
 
     def name(run_id: str) -> str:
-        return wording.run_name(records[run_id]) + (" (example)" if is_example(run_id) else f" · {run_id}")
+        run = wording.run_name(records[run_id])
+        return tr("{run} (example)", run=run) if is_example(run_id) else f"{run} · {run_id}"
 
     chosen = st.multiselect(
-        f"Runs to compare (two to {MOST_RUNS})", list(records), key=KEY, max_selections=MOST_RUNS, format_func=name,
-        persist_state="session", placeholder="Pick finished runs",
-        help="The first one is what the others are measured against.",
+        tr("Runs to compare (two to {most})", most=MOST_RUNS), list(records), key=KEY, max_selections=MOST_RUNS,
+        format_func=name, persist_state="session", placeholder=tr("Pick finished runs"),
+        help=tr("The first one is what the others are measured against."),
     )  # fmt: skip
     written = ",".join(chosen)
     if written == ",".join(DEFAULT):

@@ -11,6 +11,7 @@ from app import services, wording
 from app.comparing import Compared, differing, sentences, table
 from app.components.figure_files import offered
 from app.components.url_choice import url_choice
+from app.i18n import tr
 
 #: Runs side by side; more begin another row. Long names of tasks need wider pictures.
 ABREAST, ABREAST_LONG, LONG = 3, 2, 6
@@ -19,7 +20,7 @@ ABREAST, ABREAST_LONG, LONG = 3, 2, 6
 def say(runs: Sequence[Compared]) -> None:
     """What the numbers say, in a few sentences."""
     with st.container(border=True):
-        st.markdown("**What the numbers say**")
+        st.markdown(tr("**What the numbers say**"))
         # One text: sentences of their own would stand far apart.
         st.markdown("\n".join(f"- {sentence}" for sentence in sentences(runs, services.library().records())))
         st.caption(" · ".join(dict.fromkeys(wording.source_line(run.history) for run in runs)))
@@ -28,12 +29,12 @@ def say(runs: Sequence[Compared]) -> None:
 def differences(runs: Sequence[Compared]) -> None:
     """Scores, size and time, and the options that differ."""
     with st.container(border=True):
-        st.markdown("**What differs**")
-        st.table(table(runs), border="horizontal", alt="Scores, size, time and differing options of the runs")
+        st.markdown(tr("**What differs**"))
+        st.table(table(runs), border="horizontal", alt=tr("Scores, size, time and differing options of the runs"))
         st.caption(
-            "Everything else, the data and the budget included, is the same."
+            tr("Everything else, the data and the budget included, is the same.")
             if not differing(runs).empty
-            else "These runs have equal specs: whatever differs is the machine's doing."
+            else tr("These runs have equal specs: whatever differs is the machine's doing.")
         )
 
 
@@ -44,13 +45,15 @@ def level_choice(deepest: int) -> int:
     levels = [str(n) for n in range(1, deepest + 1)]
     return int(
         url_choice(
-            "Level of the gates",
+            tr("Level of the gates"),
             levels,
             str(deepest),
             "level",
             control=st.segmented_control,
             required=True,
-            help="Level 1 reads the features, the last one feeds the towers. A run with fewer levels shows its last.",
+            help=tr(
+                "Level 1 reads the features, the last one feeds the towers. A run with fewer levels shows its last."
+            ),
         )
     )
 
@@ -64,6 +67,11 @@ def card(run: Compared, title: str | None = None) -> Iterator[None]:
         else:
             st.markdown(f"**{run.name}** · {title}", help=wording.run_name(run.record))
         yield
+
+
+def alt_text(run: Compared, what: str, claim: str = "") -> str:
+    """What a chart of one run says to those who cannot see it."""
+    return wording.passage(tr("{claim}.", claim=run.name), what, claim)
 
 
 def abreast(runs: Sequence[Compared]) -> Iterator[Compared]:

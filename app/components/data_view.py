@@ -14,6 +14,7 @@ from app.charts.data import NONE, feature_against_label, funnel, label_correlati
 from app.charts.palette import hue
 from app.components.figure_files import offered
 from app.components.live import plain_chart
+from app.core_sentences import sentence
 from app.data_summary import (
     Summary,
     distribution,
@@ -23,6 +24,7 @@ from app.data_summary import (
     spread_sentence,
     summarise,
 )
+from app.i18n import mark, tr
 from mtl_core import registry
 from mtl_core.data.base import DataError, DatasetOptions, Frames
 from mtl_core.data.files import find
@@ -33,7 +35,7 @@ from mtl_core.schema import Schema
 PREVIEW_ROWS = 20_000
 
 
-@st.cache_data(max_entries=12, show_spinner="Reading the data")
+@st.cache_data(max_entries=12, show_spinner=False)
 def _load(name: str, options: str, seed: int) -> tuple[Frames, Summary]:
     part = cast(DatasetOptions, registry.get("dataset", name).model_validate(json.loads(options)))
     frames, schema = part.frames(seed), part.table_schema()
@@ -50,11 +52,14 @@ def download_card(part: DatasetOptions) -> bool:
     """Ask before anything is fetched; whether the user said yes."""
     names = wording.join([file.name for file in part.files()])
     st.info(
-        f"{names} is not on this machine. It is fetched once from {part.files()[0].url.rsplit('/', 1)[0]}, checked "
-        "against its hash and kept; or put it in a folder and set SEESAW_DATA to that folder.",
-        title="A public data set",
-    )
-    return st.button("Download", icon=":material/download:", key="data.download")
+        tr(
+            "{files} is not on this machine. It is fetched once from {source}, checked against its hash and kept; or "
+            "put it in a folder and set SEESAW_DATA to that folder.",
+            files=names, source=part.files()[0].url.rsplit("/", 1)[0],
+        ),
+        title=tr("A public data set"),
+    )  # fmt: skip
+    return st.button(tr("Download"), icon=":material/download:", key="data.download")
 
 
 def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
@@ -69,14 +74,22 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
     try:
         if not is_here(part) and not download_card(part):
             return
-        frames, summary = _load(name, json.dumps(options, sort_keys=True), seed)
+        with st.spinner(tr("Reading the data")):
+            frames, summary = _load(name, json.dumps(options, sort_keys=True), seed)
     except DataError as error:
-        st.error(str(error), title="These data cannot be read")
+        st.error(sentence(str(error)), title=tr("These data cannot be read"))
         return
     for note in frames.notes:
-        st.warning(note)
-    sizes = ", ".join(f"{n:,} {split}" for split, n in zip(summary.rows["split"], summary.rows["rows"], strict=True))
-    st.caption(f"{title}: {sizes} rows · {len(schema.features)} features · seed {seed}")
+        st.warning(sentence(note))
+    told = zip(summary.rows["split"], summary.rows["rows"], strict=True)
+    sizes = wording.commas([tr("{n:,} {split}", n=n, split=tr(SPLITS[split])) for split, n in told])
+    features = len(schema.features)
+    st.caption(
+        tr(
+            "{data}: {sizes} rows · {features} features · seed {seed}",
+            data=title, sizes=sizes, features=features, seed=seed,
+        )
+    )  # fmt: skip
     if len(summary.funnel):
         left, right = st.columns(2)
         with left:
@@ -94,77 +107,113 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
     else:
         _correlation(summary, tasks)
     _one_feature(name, schema, frames.train)
-    with st.expander(f"All {len(schema.features)} features"):
+    with st.expander(tr("All {n} features", n=features)):
         st.dataframe(
-            summary.features, hide_index=True, alt="Features with their kind, missing share and distinct values",
-            column_config={"missing": st.column_config.NumberColumn(format="percent")},
+            _features(summary), hide_index=True, alt=tr("Features with their kind, missing share and distinct values"),
+            column_config={
+                "feature": tr("feature"), "kind": tr("kind"), "role": tr("role"), "distinct": tr("distinct"),
+                "missing": st.column_config.NumberColumn(tr("missing"), format="percent"),
+            },
         )  # fmt: skip
+
+
+#: What the kinds and roles of features are called, and the splits.
+KINDS = {
+    "numeric": mark("numeric"), "categorical": mark("categorical"), "sequence": mark("sequence"),
+    "user": mark("user"), "item": mark("item"), "context": mark("context"), "position": mark("position"),
+}  # fmt: skip
+SPLITS = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
+
+
+def _features(summary: Summary) -> pd.DataFrame:
+    """The list of features, kinds and roles in the reader's language."""
+
+    def said(kind: str) -> str:
+        return tr(KINDS[kind]) if kind in KINDS else kind
+
+    features = summary.features
+    return features.assign(kind=features["kind"].map(said), role=features["role"].map(said))
 
 
 def _rates(summary: Summary, tasks: list[str]) -> None:
     with st.container(border=True, height="stretch"), offered("data-labels"):
-        st.markdown("**Labels**")
+        st.markdown(tr("**Labels**"))
         rates = summary.labels[summary.labels["kind"] == "binary"]
         if len(rates):
             claim = wording.join([f"{r.task} {r.rate:.1%}" for r in rates.itertuples()])
-            plain_chart(label_rates(summary.labels, tasks), f"Share of positives: {claim}")
-            st.caption("Each share is taken in the task's own sample space: the rows in which the label is known.")
+            plain_chart(label_rates(summary.labels, tasks), tr("Share of positives: {shares}", shares=claim))
+            st.caption(tr("Each share is taken in the task's own sample space: the rows in which the label is known."))
         for row in summary.labels[summary.labels["kind"] == "regression"].itertuples():
-            st.caption(f"{row.task}: a number, {row.rate:.3g} on average over {row.rows:,} rows.")
+            st.caption(
+                tr("{task}: a number, {mean:.3g} on average over {n:,} rows.", task=row.task, mean=row.rate, n=row.rows)
+            )
 
 
 def _funnel(summary: Summary) -> None:
     with st.container(border=True, height="stretch"), offered("data-funnel"):
-        st.markdown("**Funnel**")
+        st.markdown(tr("**Funnel**"))
         claim = funnel_sentence(summary.funnel)
-        plain_chart(funnel(summary.funnel), f"Funnel. {claim}")
+        plain_chart(funnel(summary.funnel), wording.passage(tr("Funnel."), claim))
         st.caption(claim)
 
 
 def _correlation(summary: Summary, tasks: list[str]) -> None:
     with st.container(border=True, height="stretch"), offered("data-correlation"):
-        st.markdown("**How the labels go together: correlation**")
+        st.markdown(tr("**How the labels go together: correlation**"))
         plain_chart(
-            label_correlation(summary.correlation, tasks), f"Correlation of the labels of {wording.join(tasks)}"
+            label_correlation(summary.correlation, tasks),
+            tr("Correlation of the labels of {tasks}", tasks=wording.join(tasks)),
         )
-        st.caption("Pearson correlation over the rows that both tasks have: +1 alike, 0 unrelated, \u22121 opposite.")
+        st.caption(
+            tr("Pearson correlation over the rows that both tasks have: +1 alike, 0 unrelated, \u22121 opposite.")
+        )
         if summary.correlation["correlation"].isna().any():
             st.caption(
-                f"{NONE}: undefined, since one of the two is the same in all these rows, as a click is in every row "
-                "that can hold a purchase."
+                tr(
+                    "{sign}: undefined, since one of the two is the same in all these rows, as a click is in every row "
+                    "that can hold a purchase.",
+                    sign=NONE,
+                )
             )
 
 
 def _overlap(summary: Summary, tasks: list[str]) -> None:
     with st.container(border=True, height="stretch"), offered("data-overlap"):
-        st.markdown("**How the labels go together: overlap**")
+        st.markdown(tr("**How the labels go together: overlap**"))
         claim = overlap_sentence(summary.overlap)
-        plain_chart(label_overlap(summary.overlap, tasks), f"Overlap of the labels. {claim}")
-        st.caption(f"{claim} Below each share: how many rows have both, among the rows in which both are known.")
+        plain_chart(label_overlap(summary.overlap, tasks), wording.passage(tr("Overlap of the labels."), claim))
+        below = tr("Below each share: how many rows have both, among the rows in which both are known.")
+        st.caption(wording.passage(claim, below))
 
 
 def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
     tasks = list(schema.task_names)
     with st.container(border=True), offered("data-feature"):
-        st.markdown("**One feature against one label**")
+        st.markdown(tr("**One feature against one label**"))
         with st.container(horizontal=True):
             feature = str(
-                st.selectbox("Feature", [f.name for f in schema.features], key=f"data.feature.{name}", width=260)
+                st.selectbox(tr("Feature"), [f.name for f in schema.features], key=f"data.feature.{name}", width=260)
             )
-            task = str(st.selectbox("Label", tasks, key=f"data.task.{name}", width=260))
+            task = str(st.selectbox(tr("Label"), tasks, key=f"data.task.{name}", width=260))
         rows = distribution(schema, train, feature, task)
         if not len(rows):
-            st.caption(f"No training row of {task} is known.")
+            st.caption(tr("No training row of {task} is known.", task=task))
             return
         share = next(t for t in schema.tasks if t.name == task).kind == "binary"
         ordered = is_ordered(next(f for f in schema.features if f.name == feature))
-        label = f"share with {task}" if share else f"mean {task}"
+        label = tr("share with {task}", task=task) if share else tr("mean {task}", task=task)
         claim = spread_sentence(rows, label, share)
         plain_chart(
             feature_against_label(rows, feature, label, hue(tasks.index(task)), share=share, ordered=ordered),
-            f"{feature} against {task}. {claim}",
+            wording.passage(tr("{feature} against {task}.", feature=feature, task=task), claim),
         )
         st.caption(
-            f"{claim} Bars: training rows. Dots: {label}, with its 95% interval; where intervals overlap, chance may "
-            "be all there is."
+            wording.passage(
+                claim,
+                tr(
+                    "Bars: training rows. Dots: {label}, with its 95% interval; where intervals overlap, chance may be "
+                    "all there is.",
+                    label=label,
+                ),
+            )
         )

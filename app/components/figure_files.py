@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from app.figures import Figure
-from app.i18n import tr
+from app.i18n import as_read, tr
 
 _drawn = threading.local()
 
@@ -56,7 +56,7 @@ def _files(figure: Figure, key: str, stem: str) -> None:
             ("HTML", "text/html", figure.html),
         ):
             st.download_button(
-                kind, make, f"{stem}.{kind.lower()}", mime, key=f"{key}.{kind}", icon=":material/download:",
+                kind, as_read(make), f"{stem}.{kind.lower()}", mime, key=f"{key}.{kind}", icon=":material/download:",
                 on_click="ignore",
             )  # fmt: skip
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.components.url_values import UrlValues
 from app.core_texts import label, paragraphs, words
-from app.i18n import tr
+from app.i18n import core, tr
 from app.url_text import one_or_each
 
 #: A range up to this wide is a slider, a wider one a number to type.
@@ -81,6 +81,14 @@ def options_form(
     return values
 
 
+def _named(name: str) -> str:
+    return core(label(name))
+
+
+def _choice(value: object) -> str:
+    return core(words(value))
+
+
 def has_advanced(schema: Mapping[str, Any]) -> bool:
     """Does the schema have options for the "more" section?"""
     return any(field.get("advanced") for field in schema.get("properties", {}).values())
@@ -88,11 +96,11 @@ def has_advanced(schema: Mapping[str, Any]) -> bool:
 
 def in_short(schema: Mapping[str, Any]) -> str:
     """The first paragraph of a part's description: what a learner reads beside its controls."""
-    return paragraphs(str(schema.get("description", "")))[0]
+    return core(paragraphs(str(schema.get("description", "")))[0])
 
 
 def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowed: Names | None) -> Any:
-    key, described = f"{form.key}.{name}", field.get("description")
+    key, described = f"{form.key}.{name}", core(field.get("description", "")) or None
     if field.get("per_task"):
         return _per_task(name, field, start, form)
     if one_or_each(field) is not None and len(form.task_names) > 1:
@@ -118,14 +126,14 @@ def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowe
 
 
 def _pick(name: str, field: Mapping[str, Any], start: Any, kept: dict[str, Any]) -> Any:
-    return st.selectbox(label(name), list(field["enum"]), format_func=words, **kept)
+    return st.selectbox(_named(name), list(field["enum"]), format_func=_choice, **kept)
 
 
 def _integer(name: str, field: Mapping[str, Any], start: int | None, kept: dict[str, Any]) -> int | None:
     if start is None:
         low, high = field.get("minimum"), field.get("maximum")
-        return cast(int | None, st.number_input(label(name), low, high, None, step=1, placeholder="none", **kept))
-    return _whole(label(name), field, kept)
+        return cast(int | None, st.number_input(_named(name), low, high, None, step=1, placeholder=tr("none"), **kept))
+    return _whole(_named(name), field, kept)
 
 
 def _whole(called: str, field: Mapping[str, Any], kept: dict[str, Any]) -> int:
@@ -139,9 +147,9 @@ def _real(name: str, field: Mapping[str, Any], start: float | None, kept: dict[s
     low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum", field.get("exclusiveMaximum"))
     least, most = (None if bound is None else float(bound) for bound in (low, high))
     if start is None:
-        return st.number_input(label(name), least, most, None, placeholder="none", **kept)
+        return st.number_input(_named(name), least, most, None, placeholder=tr("none"), **kept)
     if field.get("minimum") == 0 and high == 1 and (start == 0 or start >= 0.01):
-        return float(st.slider(label(name), 0.0, 1.0, step=0.01, **kept))
+        return float(st.slider(_named(name), 0.0, 1.0, step=0.01, **kept))
     # A step of the number's own size: 0.005 moves by thousandths, 3 by ones.
     step = 10.0 ** math.floor(math.log10(start)) if start > 0 else 0.1
     digits = max(0, -math.floor(math.log10(step))) + 1
@@ -150,19 +158,19 @@ def _real(name: str, field: Mapping[str, Any], start: float | None, kept: dict[s
     if "e" not in shown and "." in shown:
         digits = max(digits, len(shown.split(".")[1]))
     form = f"%.{digits}f" if digits <= MOST_DIGITS else "%g"
-    return float(st.number_input(label(name), least, most, step=step, format=form, **kept))
+    return float(st.number_input(_named(name), least, most, step=step, format=form, **kept))
 
 
 def _toggle(name: str, field: Mapping[str, Any], start: bool, kept: dict[str, Any]) -> bool:
-    return bool(st.toggle(label(name), **kept))
+    return bool(st.toggle(_named(name), **kept))
 
 
 def _text(name: str, field: Mapping[str, Any], start: object, kept: dict[str, Any]) -> str:
-    return str(st.text_input(label(name), **kept))
+    return str(st.text_input(_named(name), **kept))
 
 
 def _numbers(name: str, field: Mapping[str, Any], start: Sequence[int], kept: dict[str, Any]) -> list[Any]:
-    text = st.text_input(label(name), placeholder="none", **kept)
+    text = st.text_input(_named(name), placeholder=tr("none"), **kept)
     pieces = [piece for piece in (text or "").replace(";", ",").split(",") if piece.strip()]
     # What is no number is left as it is: the spec says what is wrong with it, in one place for all controls.
     # isdecimal, not isdigit: "²" is a digit. And Python refuses to read thousands of digits.
@@ -186,20 +194,23 @@ def _per_task(name: str, field: Mapping[str, Any], start: Sequence[float] | None
     items = next(choice for choice in field.get("anyOf", [field]) if choice.get("type") == "array")["items"]
     if form.url is not None:
         form.url.take_up_each(f"{form.prefix}{name}", field, keys, starts)
+    described = core(field.get("description", "")) or None
     columns = st.columns(2) if len(tasks) >= MANY_TASKS else [st.container()]
     values = []
     for k, (task, key) in enumerate(zip(tasks, keys, strict=True)):
-        kept: dict[str, Any] = {"key": key, "persist_state": "session", "help": field.get("description")}
+        kept: dict[str, Any] = {"key": key, "persist_state": "session", "help": described}
         with columns[k % len(columns)]:
             st.session_state.setdefault(key, starts[k])
             if items.get("maximum") == 1:
-                values.append(float(st.slider(f"{label(name)} of {task}", 0.0, 1.0, step=0.01, **kept)))
+                said = tr("{option} of {task}", option=_named(name), task=task)
+                values.append(float(st.slider(said, 0.0, 1.0, step=0.01, **kept)))
                 continue
             # The smallest weight that the option allows is 0 or just above it: only the dial's own 0 matters.
             dial = [w for w in WEIGHTS if w > 0 or "exclusiveMinimum" not in items]
             offered = sorted({*dial, starts[k], float(st.session_state[key])})
-            what = "Weight" if name == "weights" else label(name)
-            values.append(float(st.select_slider(f"{what} of {task}", offered, format_func="{:g}".format, **kept)))
+            what = tr("Weight") if name == "weights" else _named(name)
+            said = tr("{option} of {task}", option=what, task=task)
+            values.append(float(st.select_slider(said, offered, format_func="{:g}".format, **kept)))
     if form.url is not None:
         form.url.write_down(f"{form.prefix}{name}", values, starts)
     return values
@@ -218,7 +229,7 @@ def _one_or_each(name: str, field: Mapping[str, Any], start: int | Sequence[int]
     for value in brought or ([] if switch in st.session_state else [start]):
         hold(value)
 
-    kept: dict[str, Any] = {"persist_state": "session", "help": field.get("description")}
+    kept: dict[str, Any] = {"persist_state": "session", "help": core(field.get("description", "")) or None}
     if st.session_state[switch]:
         for each in keys:  # what is not known yet begins where the common number stands
             st.session_state.setdefault(each, st.session_state.get(key))
@@ -226,12 +237,14 @@ def _one_or_each(name: str, field: Mapping[str, Any], start: int | Sequence[int]
         numbers = []
         for k, (task, each) in enumerate(zip(form.task_names, keys, strict=True)):
             with columns[k % len(columns)]:
-                numbers.append(_whole(tr("{what} of {task}", what=label(name), task=task), plain, kept | {"key": each}))
+                numbers.append(
+                    _whole(tr("{option} of {task}", option=_named(name), task=task), plain, kept | {"key": each})
+                )
         found: int | list[int] = numbers if len(set(numbers)) > 1 else numbers[0]
     else:
         if key not in st.session_state:
             st.session_state[key] = max(st.session_state[each] for each in keys)
-        found = _whole(label(name), plain, kept | {"key": key})
+        found = _whole(_named(name), plain, kept | {"key": key})
     st.toggle(tr("A number for each task"), key=switch, persist_state="session")
     if form.url is not None:
         form.url.write_down(f"{form.prefix}{name}", found, start)

@@ -11,11 +11,13 @@ import streamlit as st
 
 from app import own_files
 from app.components.url_choice import url_choice
+from app.core_sentences import sentence
+from app.i18n import mark, tr
 from app.own_files import LabelChoice, OwnFile
 from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
 
-EXAMPLE, EXAMPLE_NAME = "example", "A made-up shop log (example)"
+EXAMPLE, EXAMPLE_NAME = "example", mark("A made-up shop log (example)")
 #: A schema is text; a larger file is something else.
 MAX_SCHEMA_MB = 2
 
@@ -24,70 +26,78 @@ def file_choice() -> OwnFile:
     """Which settled file; a small made-up shop log stands in until there is one."""
     files = own_files.settled()
     names = [*files, EXAMPLE]
-    chosen = url_choice("File", names, names[0], "file", lambda i: files[i].name if i in files else EXAMPLE_NAME)
-    return files.get(chosen, OwnFile(EXAMPLE, EXAMPLE_NAME, {}))
+    chosen = url_choice(
+        tr("File"), names, names[0], "file", lambda i: files[i].name if i in files else tr(EXAMPLE_NAME)
+    )
+    return files.get(chosen, OwnFile(EXAMPLE, tr(EXAMPLE_NAME), {}))
 
 
 def upload_card() -> None:
     """Upload, guessed columns, corrections, and the button that settles them."""
     with st.container(border=True):
-        st.markdown("**Bring your own file**")
+        st.markdown(tr("**Bring your own file**"))
         uploaded = st.file_uploader(
-            "CSV, TSV, CSV.gz or Parquet with one row per example and at least one label column",
+            tr("CSV, TSV, CSV.gz or Parquet with one row per example and at least one label column"),
             type=["csv", "tsv", "txt", "gz", "parquet"], max_upload_size=MAX_UPLOAD_MB, key="own.upload",
         )  # fmt: skip
         if uploaded is None:
             return
         try:
             path = own_files.keep(uploaded.name, uploaded.getvalue())
-            found = _look(str(path))
+            with st.spinner(tr("Looking at the columns")):
+                found = _look(str(path))
         except DataError as error:
-            st.error(str(error), title="This file cannot be used")
+            st.error(sentence(str(error)), title=tr("This file cannot be used"))
             return
         _correct(path, found)
 
 
-@st.cache_data(max_entries=8, show_spinner="Looking at the columns")
+@st.cache_data(max_entries=8, show_spinner=False)
 def _look(path: str) -> Guess:
     return own_files.look(Path(path))
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the schema")
+@st.cache_data(max_entries=8, show_spinner=False)
 def _adopt(path: str, content: bytes) -> Guess:
     return own_files.adopt(_look(path), content)
 
 
 def _saved_schema(path: Path, guessed: Guess) -> tuple[Guess, str]:
     """A schema that was saved before, where one is given that fits, else the guess; and a name for which of them."""
-    with st.expander("Use a schema that you saved before"):
+    with st.expander(tr("Use a schema that you saved before")):
         given = st.file_uploader(
-            "The YAML that this page wrote, edited or not; it may come from another file with the same columns",
+            tr("The YAML that this page wrote, edited or not; it may come from another file with the same columns"),
             type=["yaml", "yml"], max_upload_size=MAX_SCHEMA_MB, key=f"own.schema.{path.name}",
         )  # fmt: skip
     if given is None:
         return guessed, "guess"
     content = given.getvalue()
     try:
-        adopted = _adopt(str(path), content)
+        with st.spinner(tr("Reading the schema")):
+            adopted = _adopt(str(path), content)
     except DataError as error:
-        st.error(str(error), title=f"{given.name} cannot be used; everything below stays as it was")
+        refused = tr("{file} cannot be used; everything below stays as it was", file=given.name)
+        st.error(sentence(str(error)), title=refused)
         return guessed, "guess"
-    st.success(f"Columns and labels as {given.name} says; remove it to go back to the guess.")
+    st.success(tr("Columns and labels as {file} says; remove it to go back to the guess.", file=given.name))
     return adopted, hashlib.sha256(content).hexdigest()[:12]
 
 
 def _correct(path: Path, guessed: Guess) -> None:
     found, source = _saved_schema(path, guessed)
     for note in found.notes:
-        st.warning(note)
+        st.warning(sentence(note))
     st.caption(
-        f"{found.rows:,} rows · {len(found.columns)} columns. What each seems to be, and why; correct what is wrong."
-    )
+        tr(
+            "{rows:,} rows · {columns} columns. What each seems to be, and why; correct what is wrong.",
+            rows=found.rows, columns=len(found.columns),
+        )
+    )  # fmt: skip
     columns = st.data_editor(
         pd.DataFrame(
             [
                 {
-                    "column": c.name, "use": c.use, "why": c.reason, "missing": c.missing, "distinct": c.distinct,
+                    "column": c.name, "use": c.use, "why": _why(c.reason), "missing": c.missing, "distinct": c.distinct,
                     "examples": ", ".join(c.examples),
                 }
                 for c in found.columns
@@ -96,8 +106,11 @@ def _correct(path: Path, guessed: Guess) -> None:
         hide_index=True, key=f"own.columns.{path.name}.{source}",
         disabled=["column", "why", "missing", "distinct", "examples"],
         column_config={
-            "use": st.column_config.SelectboxColumn(options=list(own_files.USES), required=True),
-            "missing": st.column_config.NumberColumn(format="percent"),
+            "column": tr("column"), "why": tr("why"), "distinct": tr("distinct"), "examples": tr("examples"),
+            "use": st.column_config.SelectboxColumn(
+                tr("use"), options=list(own_files.USES), required=True, format_func=_said
+            ),
+            "missing": st.column_config.NumberColumn(tr("missing"), format="percent"),
         },
     )  # fmt: skip
     uses = dict(zip(columns["column"], columns["use"], strict=True))
@@ -106,17 +119,26 @@ def _correct(path: Path, guessed: Guess) -> None:
     try:
         revised = own_files.revise(found, uses, choices)
     except (DataError, ValueError) as error:
-        st.error(str(error), title="These choices do not fit together")
+        st.error(sentence(str(error)), title=tr("These choices do not fit together"))
         return
     with st.container(horizontal=True):
         st.button(
-            "Use this file", type="primary", icon=":material/check:", key="own.settle", on_click=_settle,
+            tr("Use this file"), type="primary", icon=":material/check:", key="own.settle", on_click=_settle,
             args=(path, revised),
         )  # fmt: skip
         st.download_button(
-            "Schema as YAML", revised.to_yaml(), f"{path.stem}.yaml", "application/yaml", icon=":material/download:",
-            on_click="ignore", key="own.yaml",
+            tr("Schema as YAML"), revised.to_yaml(), f"{path.stem}.yaml", "application/yaml",
+            icon=":material/download:", on_click="ignore", key="own.yaml",
         )  # fmt: skip
+
+
+def _said(choice: object) -> str:
+    return tr(str(choice))
+
+
+def _why(reason: str) -> str:
+    """Why a column has its use: in the words of the core, or of the corrections made here."""
+    return tr(reason) if reason in own_files.REASONS else sentence(reason)
 
 
 def _settle(path: Path, revised: Guess) -> None:
@@ -127,7 +149,7 @@ def _settle(path: Path, revised: Guess) -> None:
 def _label_choices(found: Guess, names: list[str], key: str) -> list[LabelChoice]:
     """One line per label: what kind, which value is positive, after which other label."""
     if not names:
-        st.info("Choose `label` as the use of at least one column: what is to be predicted.")
+        st.info(tr("Choose `label` as the use of at least one column: what is to be predicted."))
         return []
     known = {task.label: task for task in found.tasks}
     by_name = {task.name: task.label for task in found.tasks}
@@ -145,13 +167,16 @@ def _label_choices(found: Guess, names: list[str], key: str) -> list[LabelChoice
         )
     # In funnel order: a task must stand after the one it follows.
     rows.sort(key=lambda row: [*known].index(row["label"]) if row["label"] in known else len(known))
-    st.caption("Labels. A label that comes after another is learned on the rows where the other happened.")
+    st.caption(tr("Labels. A label that comes after another is learned on the rows where the other happened."))
     edited = st.data_editor(
         pd.DataFrame(rows), hide_index=True, disabled=["label"], key=key,
         column_config={
-            "kind": st.column_config.SelectboxColumn(options=["binary", "regression"], required=True),
-            "positive value": st.column_config.TextColumn(help="Empty: 1"),
-            "comes after": st.column_config.SelectboxColumn(options=["", *names]),
+            "label": tr("label"),
+            "kind": st.column_config.SelectboxColumn(
+                tr("kind"), options=[mark("binary"), mark("regression")], required=True, format_func=_said
+            ),
+            "positive value": st.column_config.TextColumn(tr("positive value"), help=tr("Empty: 1")),
+            "comes after": st.column_config.SelectboxColumn(tr("comes after"), options=["", *names]),
         },
     )  # fmt: skip
     return [

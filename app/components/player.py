@@ -7,6 +7,7 @@ import streamlit as st
 from app import analysis, services, wording
 from app.components.setup_panel import Setup
 from app.estimate import estimate, estimate_line
+from app.i18n import tr
 from app.jobs.records import RunRecord
 from app.library import is_example
 
@@ -41,36 +42,36 @@ def player(setup: Setup, record: RunRecord | None) -> None:
     mine = record if is_same(setup, record) and record is not None and not is_example(record.id) else None
     state = mine.state if mine is not None else None
     labels = {
-        "queued": ("Pause", ":material/pause:"),
-        "running": ("Pause", ":material/pause:"),
-        "stopping": ("Pausing", ":material/pause:"),
-        "stopped": ("Go on", ":material/play_arrow:"),
-        "failed": ("Try again", ":material/replay:"),
+        "queued": (tr("Pause"), ":material/pause:"),
+        "running": (tr("Pause"), ":material/pause:"),
+        "stopping": (tr("Pausing"), ":material/pause:"),
+        "stopped": (tr("Go on"), ":material/play_arrow:"),
+        "failed": (tr("Try again"), ":material/replay:"),
     }
-    label, icon = labels.get(str(state), ("Train", ":material/play_arrow:"))
+    label, icon = labels.get(str(state), (tr("Train"), ":material/play_arrow:"))
     untouched = state == "stopped" and mine is not None and mine.epoch == 0
     if untouched:
-        label = "Train"
+        label = tr("Train")
     st.button(
         label, key="train", type="primary", icon=icon, width="stretch", shortcut="Space",
         disabled=setup.spec is None or state == "stopping", on_click=_want, args=("play",),
     )  # fmt: skip
     with st.container(horizontal=True):
         st.button(
-            "Step", key="step", icon=":material/skip_next:", width="stretch", shortcut="S",
+            tr("Step"), key="step", icon=":material/skip_next:", width="stretch", shortcut="S",
             disabled=setup.spec is None or state in ("stopping", "finished"), on_click=_want, args=("step",),
-            help="Train one epoch, then pause; while a run is under way, pause when its epoch is done",
+            help=tr("Train one epoch, then pause; while a run is under way, pause when its epoch is done"),
         )  # fmt: skip
         st.button(
-            "Reset", key="reset", icon=":material/restart_alt:", width="stretch", shortcut="0",
+            tr("Reset"), key="reset", icon=":material/restart_alt:", width="stretch", shortcut="0",
             disabled=setup.spec is None or untouched, on_click=_want, args=("reset",),
-            help="Back to the untrained model; what a finished run has shown stays under Runs",
+            help=tr("Back to the untrained model; what a finished run has shown stays under Runs"),
         )  # fmt: skip
     if setup.problem:
-        st.error(setup.problem, title="These options cannot be trained")
+        st.error(setup.problem, title=tr("These options cannot be trained"))
     problem = services.executor().problem
     if problem:
-        st.error(str(problem), title="No worker can be started")
+        st.error(str(problem), title=tr("No worker can be started"))
     if setup.spec is not None and (mine is None or untouched):
         st.caption(_time_line(setup))
 
@@ -113,7 +114,8 @@ def _submit(setup: Setup, pause_after: int | None = None) -> None:
     record, created = services.library().store.submit(setup.spec, pause_after=pause_after)
     st.query_params["run"] = record.id
     if not created:
-        st.toast(f"{wording.run_name(record)} with these very options is there already; showing it.")
+        name = wording.run_name(record)
+        st.toast(tr("{run} with these very options is there already; showing it.", run=name))
 
 
 def _reset(setup: Setup, mine: RunRecord | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import services, wording
+from app.i18n import tr
 from app.jobs.records import RunRecord
 
 TICK = "2s"
@@ -24,9 +25,11 @@ def _line(known: tuple[str, ...]) -> None:
         running = [run for run in runs if run.state != "queued"]
         first = running[0] if running else runs[-1]
         together, waiting = len(running) - 1, len(runs) - len(running)
-        text = f"{wording.run_name(first)}: epoch {min(first.epoch + 1, first.epochs)} of {first.epochs}"
-        text += f" · {together} more training" if together > 0 else ""
-        st.progress(first.fraction, text=text + (f" · {waiting} waiting" if waiting else ""))
+        epoch = min(first.epoch + 1, first.epochs)
+        parts = [tr("{run}: epoch {n} of {all}", run=wording.run_name(first), n=epoch, all=first.epochs)]
+        parts += [tr("{n} more training", n=together)] if together > 0 else []
+        parts += [tr("{n} waiting", n=waiting)] if waiting else []
+        st.progress(first.fraction, text=" · ".join(parts))
 
 
 def _open_runs() -> list[RunRecord]:

@@ -12,6 +12,7 @@ from app.charts.runs import MOST_RUNS
 from app.components.run_table import SELECTED
 from app.downloads import file_stem
 from app.exchange import ExchangeError
+from app.i18n import as_read, tr, trn
 from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import History, is_example
@@ -34,43 +35,47 @@ def actions(chosen: Sequence[Listed]) -> None:
     ended = [record for record in own if record.state in ("stopped", "failed")]
     finished = [record for record in records if record.state == "finished"]
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Open", icon=":material/open_in_new:", disabled=len(records) != 1, key="runs.open"):
+        if st.button(tr("Open"), icon=":material/open_in_new:", disabled=len(records) != 1, key="runs.open"):
             st.switch_page("app_pages/playground.py", query_params={"run": records[0].id})
         few = FEWEST_COMPARED <= len(comparable) == len(records) <= MOST_RUNS
-        if st.button("Compare", icon=":material/compare:", disabled=not few, key="runs.compare"):
+        if st.button(tr("Compare"), icon=":material/compare:", disabled=not few, key="runs.compare"):
             st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(r.id for r in records)})
         st.button(
-            "Next seed", icon=":material/replay:", disabled=not records, key="runs.rerun", on_click=_rerun,
-            args=(records,), help="Train the same once more with the next seed that was not used yet",
+            tr("Next seed"), icon=":material/replay:", disabled=not records, key="runs.rerun", on_click=_rerun,
+            args=(records,), help=tr("Train the same once more with the next seed that was not used yet"),
         )  # fmt: skip
         st.button(
-            "Go on", icon=":material/play_arrow:", disabled=not ended, key="runs.resume", on_click=_resume,
-            args=(ended,), help="Paused and failed runs go on from their last checkpoint",
+            tr("Go on"), icon=":material/play_arrow:", disabled=not ended, key="runs.resume", on_click=_resume,
+            args=(ended,), help=tr("Paused and failed runs go on from their last checkpoint"),
         )  # fmt: skip
         st.button(
-            "Delete", icon=":material/delete:", disabled=not own, key="runs.delete", on_click=_delete, args=(own,),
-            help="They can be had back for a day",
+            tr("Delete"), icon=":material/delete:", disabled=not own, key="runs.delete", on_click=_delete, args=(own,),
+            help=tr("They can be had back for a day"),
         )  # fmt: skip
         st.download_button(
-            "Export", lambda: export(records), f"{_stem(records)}.seesaw.json.gz", "application/gzip",
+            tr("Export"), lambda: export(records), f"{_stem(records)}.seesaw.json.gz", "application/gzip",
             icon=":material/download:", disabled=not records, key="runs.export", on_click="ignore",
-            help="One file with settings, curves, gates, tags and notes; import it on another machine",
+            help=tr("One file with settings, curves, gates, tags and notes; import it on another machine"),
         )  # fmt: skip
         st.download_button(
-            "Report", lambda: _report(finished), f"{_stem(finished)}.html", "text/html",
+            tr("Report"), as_read(lambda: _report(finished)), f"{_stem(finished)}.html", "text/html",
             icon=":material/description:", disabled=not finished, key="runs.report", on_click="ignore",
-            help="One HTML page that opens without a network: differences, scores with intervals, curves, gates",
+            help=tr("One HTML page that opens without a network: differences, scores with intervals, curves, gates"),
         )  # fmt: skip
     if not chosen:
-        st.caption("Tick one run to see it below, two to six to compare them.")
+        st.caption(tr("Tick one run to see it below, two to six to compare them."))
     elif len(records) > 1 and not few:
         st.caption(_why_not(records, comparable))
 
 
 def _why_not(records: Sequence[RunRecord], comparable: Sequence[RunRecord]) -> str:
     if len(comparable) < len(records):
-        return "Only finished runs whose gate weights were kept can be compared."
-    return f"{len(records)} runs are ticked: {MOST_RUNS} at most can be compared; a report takes any number."
+        return tr("Only finished runs whose gate weights were kept can be compared.")
+    return tr(
+        "{n} runs are ticked: {most} at most can be compared; a report takes any number.",
+        n=len(records),
+        most=MOST_RUNS,
+    )
 
 
 def _stem(records: Sequence[RunRecord]) -> str:
@@ -106,7 +111,10 @@ def _rerun(records: Sequence[RunRecord]) -> None:
         known.insert(0, run)
         names.append(wording.run_name(run))
     services.executor().ensure_worker()
-    st.toast(f"Queued: {wording.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}")
+    told = wording.join(names[:3])
+    if len(names) > 3:
+        told = tr("{first} and {n} more", first=told, n=len(names) - 3)
+    st.toast(tr("Queued: {runs}", runs=told))
 
 
 def _resume(records: Sequence[RunRecord]) -> None:
@@ -130,39 +138,35 @@ def deleted_line() -> None:
     binned = {record.id for record in services.archive().binned()}
     ids = [run_id for run_id in st.session_state.get(DELETED, ()) if run_id in binned]
     if ids:
-        st.caption(f"{_count(len(ids))} deleted.", width="content")
-        st.button("Undo", key="runs.undo", icon=":material/undo:", type="tertiary", on_click=_restore, args=(ids,))
-
-
-def _count(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs} runs"
+        st.caption(trn("{n} run deleted.", "{n} runs deleted.", len(ids)), width="content")
+        st.button(tr("Undo"), key="runs.undo", icon=":material/undo:", type="tertiary", on_click=_restore, args=(ids,))
 
 
 def deleted_runs() -> None:
     """All that was deleted within a day."""
     binned = services.archive().binned()
-    with st.popover("Deleted", icon=":material/delete_sweep:", disabled=not binned):
+    with st.popover(tr("Deleted"), icon=":material/delete_sweep:", disabled=not binned):
         names = {record.id: f"{wording.run_name(record)} · {record.id}" for record in binned}
         chosen = st.multiselect(
-            "Deleted runs, kept for a day", list(names), key="runs.bin", format_func=lambda n: names.get(n, n),
-            placeholder="Pick some",
+            tr("Deleted runs, kept for a day"), list(names), key="runs.bin", format_func=lambda n: names.get(n, n),
+            placeholder=tr("Pick some"),
         )  # fmt: skip
         st.button(
-            "Have them back", key="runs.restore", icon=":material/undo:", disabled=not chosen, on_click=_restore,
+            tr("Have them back"), key="runs.restore", icon=":material/undo:", disabled=not chosen, on_click=_restore,
             args=(chosen,),
         )  # fmt: skip
         st.button(
-            f"Delete all {len(binned)} for good", key="runs.empty", icon=":material/delete_forever:",
+            tr("Delete all {n} for good", n=len(binned)), key="runs.empty", icon=":material/delete_forever:",
             on_click=services.archive().empty,
         )  # fmt: skip
 
 
 def import_runs() -> None:
     """Take in a file that another machine, or this page, has written."""
-    with st.popover("Import", icon=":material/upload_file:"):
-        st.caption("A file that Export has written. Nothing is taken in unless all of it can be read.")
+    with st.popover(tr("Import"), icon=":material/upload_file:"):
+        st.caption(tr("A file that Export has written. Nothing is taken in unless all of it can be read."))
         st.file_uploader(
-            "File of runs", type=["gz", "json"], key="runs.import", max_upload_size=LARGEST_FILE, on_change=_import
+            tr("File of runs"), type=["gz", "json"], key="runs.import", max_upload_size=LARGEST_FILE, on_change=_import
         )
         problem, said = st.session_state.pop(SAID, (False, ""))
         if said:
@@ -178,9 +182,8 @@ def _import() -> None:
     except ExchangeError as error:
         st.session_state[SAID] = True, str(error)
         return
-    parts = [f"{_count(len(added.new))} taken in"] if added.new else []
-    parts += (
-        [f"{_count(len(added.known))} {'was' if len(added.known) == 1 else 'were'} here already"] if added.known else []
-    )
-    st.session_state[SAID] = False, wording.capital("; ".join(parts)) + "."
+    parts = [trn("{n} run taken in", "{n} runs taken in", len(added.new))] if added.new else []
+    if added.known:
+        parts.append(trn("{n} run was here already", "{n} runs were here already", len(added.known)))
+    st.session_state[SAID] = False, tr("{claim}.", claim=wording.capital(wording.clauses(parts)))
     st.query_params[SELECTED] = ",".join((*added.new, *added.known))

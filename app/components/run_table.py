@@ -8,9 +8,11 @@ import streamlit as st
 
 from app import run_list, services
 from app.components.url_choice import url_choice, url_choices
+from app.core_texts import title
+from app.i18n import tr
 from app.library import is_example
 from app.run_list import EXAMPLE, STATES, Filter, Listed
-from mtl_core.registry import names, title
+from mtl_core.registry import names
 from mtl_core.spec import fingerprint
 
 #: Ids of the ticked runs, in the link and for other parts of the page.
@@ -38,19 +40,25 @@ def filtered(runs: Sequence[Listed]) -> list[Listed]:
     # Not columns: on a phone each of them would take a line of its own.
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Find", key="text", bind="query-params", persist_state="page", max_chars=100, live=True, width=220,
-            icon=":material/search:", placeholder="name, option, note, id",
+            tr("Find"), key="text", bind="query-params", persist_state="page", max_chars=100, live=True, width=220,
+            icon=":material/search:", placeholder=tr("name, option, note, id"),
         )  # fmt: skip
-        data = url_choices("Data", known_data, "dataset", lambda n: title("dataset", n), placeholder="Any", width=WIDTH)
-        trunks = url_choices(
-            "Trunk", known_trunks, "model", lambda n: title("trunk", n), placeholder="Any", width=WIDTH
+        anything = tr("Any")
+        data = url_choices(
+            tr("Data"), known_data, "dataset", lambda n: title("dataset", n), placeholder=anything, width=WIDTH
         )
-        states = url_choices("State", [*STATES.values(), EXAMPLE], "status", placeholder="Any", width=WIDTH)
+        trunks = url_choices(
+            tr("Trunk"), known_trunks, "model", lambda n: title("trunk", n), placeholder=anything, width=WIDTH
+        )
+        states = url_choices(tr("State"), [*STATES.values(), EXAMPLE], "status", tr, placeholder=anything, width=WIDTH)
         tags = url_choices(
-            "Tags", known_tags, "tag", placeholder="Any" if known_tags else "None yet", disabled=not known_tags,
-            help="Tick a run to tag it. All of the tags chosen here must be on it.", width=WIDTH,
+            tr("Tags"), known_tags, "tag", placeholder=anything if known_tags else tr("None yet"),
+            disabled=not known_tags, help=tr("Tick a run to tag it. All of the tags chosen here must be on it."),
+            width=WIDTH,
         )  # fmt: skip
-        order = url_choice("Order", list(run_list.SORTS), "newest", "sort", lambda n: run_list.SORTS[n][0], width=WIDTH)
+        order = url_choice(
+            tr("Order"), list(run_list.SORTS), "newest", "sort", lambda n: tr(run_list.SORTS[n][0]), width=WIDTH
+        )
     chosen = Filter(text or "", tuple(data), tuple(trunks), tuple(states), tuple(tags))
     return run_list.in_order([run for run in runs if chosen.admits(run)], order)
 
@@ -59,9 +67,14 @@ def run_table(runs: Sequence[Listed]) -> list[Listed]:
     """Draw the runs; the ticked ones."""
     asked = set(st.query_params.get(SELECTED, "").split(","))
     table = run_list.table(runs)
-    scores = {name: st.column_config.NumberColumn(format="%.4f") for name in table.columns if name.startswith("test ")}
-    if "test 1" in scores:
-        scores = {name: st.column_config.TextColumn(help="The task is named in the cell") for name in scores}
+    tasks = [name.removeprefix("test ") for name in table.columns if name.startswith("test ")]
+    if "1" in tasks:
+        told = tr("The task is named in the cell")
+        scores = {f"test {n}": st.column_config.TextColumn(tr("test {n}", n=n), help=told) for n in tasks}
+    else:
+        scores = {
+            f"test {task}": st.column_config.NumberColumn(tr("test {task}", task=task), format="%.4f") for task in tasks
+        }
     picked = st.dataframe(
         table,
         hide_index=True,
@@ -71,23 +84,35 @@ def run_table(runs: Sequence[Listed]) -> list[Listed]:
         # Ticks are places, not runs: when runs come or go, the places must be found anew, or Delete would meet others.
         key=f"runs.table.{fingerprint([run.record.id for run in runs])}",
         selection_default={"selection": {"rows": [i for i, run in enumerate(runs) if run.record.id in asked]}},
-        alt="Runs with their options, validation curve, test scores, size, time and state",
+        alt=tr("Runs with their options, validation curve, test scores, size, time and state"),
         placeholder="",
         column_config={
-            "model": st.column_config.TextColumn(pinned=True),
-            "options": st.column_config.TextColumn(width="medium"),
-            "tags": st.column_config.ListColumn(),
+            "model": st.column_config.TextColumn(tr("model"), pinned=True),
+            "data": tr("data"),
+            "options": st.column_config.TextColumn(tr("options"), width="medium"),
+            "seed": tr("seed"),
+            "tags": st.column_config.ListColumn(tr("tags")),
             "validation": st.column_config.LineChartColumn(
-                width="small", help="Mean validation AUC over the tasks, by epoch; every row has its own scale"
+                tr("validation"),
+                width="small",
+                help=tr("Mean validation AUC over the tasks, by epoch; every row has its own scale"),
             ),
             **scores,
             "mean AUC": st.column_config.NumberColumn(
-                format="%.4f", help="Test AUC, mean over the tasks that have one"
+                tr("mean AUC"), format="%.4f", help=tr("Test AUC, mean over the tasks that have one")
             ),
-            "best epoch": st.column_config.NumberColumn(help="The epoch whose weights were tested"),
-            "parameters": st.column_config.NumberColumn(format="localized", help="Trainable parameters"),
-            "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent"),
-            "started": st.column_config.TextColumn(help="UTC"),
+            "best epoch": st.column_config.NumberColumn(
+                tr("best epoch"), help=tr("The epoch whose weights were tested")
+            ),
+            "parameters": st.column_config.NumberColumn(
+                tr("parameters"), format="localized", help=tr("Trainable parameters")
+            ),
+            "time": tr("time"),
+            "state": tr("state"),
+            "progress": st.column_config.ProgressColumn(tr("progress"), min_value=0.0, max_value=1.0, format="percent"),
+            "note": tr("note"),
+            "started": st.column_config.TextColumn(tr("started"), help=tr("UTC")),
+            "run": tr("run"),
         },
     )
     chosen = [runs[i] for i in picked["selection"]["rows"] if i < len(runs)]

@@ -13,69 +13,86 @@ from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import adopt
+from app.core_sentences import sentence as core_sentence
 from app.downloads import file_stem
+from app.i18n import mark, tr
 from app.jobs.records import RunRecord
 from app.library import History, is_example
 
 STATES = {
-    "queued": ":material/schedule: queued",
-    "running": ":material/play_arrow: running",
-    "stopping": ":material/pause: pausing",
-    "finished": ":material/check: finished",
-    "stopped": ":material/pause_circle: paused",
-    "failed": ":material/error: failed",
+    "queued": (":material/schedule:", mark("queued")),
+    "running": (":material/play_arrow:", mark("running")),
+    "stopping": (":material/pause:", mark("pausing")),
+    "finished": (":material/check:", mark("finished")),
+    "stopped": (":material/pause_circle:", mark("paused")),
+    "failed": (":material/error:", mark("failed")),
 }
+
+
+def state_text(record: RunRecord) -> str:
+    """How the run stands, with its sign; or that it came with the program."""
+    if is_example(record.id):
+        return tr("bundled example")
+    icon, word = STATES[record.state]
+    return f"{icon} {tr(word)}"
 
 
 def header(record: RunRecord, history: History) -> None:
     """Name, state, size and result of a run in one line."""
-    parts = ["bundled example" if is_example(record.id) else STATES[record.state]]
+    parts = [state_text(record)]
     if record.parameters:
-        parts.append(f"{record.parameters:,} parameters")
+        parts.append(tr("{n:,} parameters", n=record.parameters))
     if record.state == "finished":
-        parts.append(f"{wording.seconds(record.train_seconds)} of training on {record.device}")
+        time = wording.seconds(record.train_seconds)
+        parts.append(tr("{time} of training on {device}", time=time, device=record.device))
     st.markdown(f"**{wording.run_name(record)}**", help=wording.source_line(history) or None)
     st.caption(" · ".join(parts))
     for note in history.started.notes if history.started else ():
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {core_sentence(note)}")
 
 
 def progress(record: RunRecord, foreign: bool) -> None:
     """How far the run is; and, where it is not the run that the controls describe, the buttons that fit its state."""
     if record.state == "queued":
         place = record.queue_position or 1
-        ahead = "next in line" if place == 1 else f"{place - 1} before it in the queue"
-        st.progress(0.0, text=f"Waiting for a worker: {ahead}")
+        if place == 1:
+            st.progress(0.0, text=tr("Waiting for a worker: next in line"))
+        else:
+            st.progress(0.0, text=tr("Waiting for a worker: {n} before it in the queue", n=place - 1))
     elif record.open:
-        pieces = [f"epoch {min(record.epoch + 1, record.epochs)} of {record.epochs}"]
+        pieces = [tr("epoch {n} of {all}", n=min(record.epoch + 1, record.epochs), all=record.epochs)]
         if record.samples_per_second:
-            pieces.append(f"{wording.count(record.samples_per_second)} samples/s")
+            pieces.append(tr("{n} samples/s", n=wording.count(record.samples_per_second)))
         if record.seconds_left is not None:
-            pieces.append(f"{wording.seconds(record.seconds_left)} left")
-        st.progress(record.fraction, text="Pausing" if record.state == "stopping" else " · ".join(pieces))
+            pieces.append(tr("{time} left", time=wording.seconds(record.seconds_left)))
+        st.progress(record.fraction, text=tr("Pausing") if record.state == "stopping" else " · ".join(pieces))
     elif record.state == "failed":
-        st.error(record.message or "The run failed.", title="This run failed")
+        message = core_sentence(record.message) if record.message else tr("The run failed.")
+        st.error(message, title=tr("This run failed"))
+    elif record.state == "stopped" and record.epoch:
+        paused = tr("Paused after epoch {n} of {all}: it can go on from there", n=record.epoch, all=record.epochs)
+        st.progress(record.fraction, text=paused)
     elif record.state == "stopped":
-        st.progress(
-            record.fraction,
-            text=f"Paused after epoch {record.epoch} of {record.epochs}: it can go on from there" if record.epoch
-            else "At the beginning: nothing is trained yet",
-        )  # fmt: skip
-    if not foreign:
-        return
+        st.progress(record.fraction, text=tr("At the beginning: nothing is trained yet"))
+    if foreign:
+        _buttons(record)
+
+
+def _buttons(record: RunRecord) -> None:
     with st.container(horizontal=True):
         if record.state in ("queued", "running"):
             st.button(
-                "Pause", icon=":material/pause:", key=f"stop.{record.id}", on_click=_stop, args=(record.id,),
+                tr("Pause"), icon=":material/pause:", key=f"stop.{record.id}", on_click=_stop, args=(record.id,),
                 shortcut="Escape",
             )  # fmt: skip
         elif record.state == "stopped":
             st.button(
-                "Go on", icon=":material/play_arrow:", key=f"resume.{record.id}", on_click=_resume, args=(record.id,)
-            )
+                tr("Go on"), icon=":material/play_arrow:", key=f"resume.{record.id}", on_click=_resume,
+                args=(record.id,),
+            )  # fmt: skip
         if st.button(
-            "Set the controls to this run", icon=":material/tune:", key=f"adopt.{record.id}", type="tertiary",
-            help="The controls at the left say something else",
+            tr("Set the controls to this run"), icon=":material/tune:", key=f"adopt.{record.id}", type="tertiary",
+            help=tr("The controls at the left say something else"),
         ):  # fmt: skip
             adopt(analysis.keys(record).spec)
             st.rerun()
@@ -87,45 +104,46 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
     kinds = {task.name: "AUC" if task.kind == "binary" else "MSE" for task in analysis.keys(record).spec.schema.tasks}
     metrics = list(dict.fromkeys(kinds.values()))
     with st.container(border=True), offered(f"{file_stem(record)}-curves"):
-        st.markdown(f"**{wording.join(metrics)} by epoch (validation)**")
+        st.markdown(tr("**{metrics} by epoch (validation)**", metrics=wording.join(metrics)))
         base = library.history(baseline.id) if baseline is not None and baseline.id != record.id else None
         rows = analysis.with_yardstick(history, base, wording.run_name(record))
         tasks = _tasks(record, history)
         sentence = wording.curves_sentence(history, base)
         for metric in metrics:
             own = rows[rows["task"].map(kinds) == metric]
-            live_chart(auc_curves(own, tasks, record.epochs, metric), _alt(record, f"{metric} by epoch.", sentence))
+            alt = _alt(record, tr("{metric} by epoch.", metric=metric), sentence)
+            live_chart(auc_curves(own, tasks, record.epochs, metric), alt)
         st.caption(sentence)
-        st.caption(
-            ("Dotted: single-task with the same seed and budget. Ring: test. " if base else "Ring: test. ")
-            + wording.source_line(history)
-        )
+        ring = tr("Ring: test.")
+        legend = tr("Dotted: single-task with the same seed and budget. Ring: test.") if base else ring
+        st.caption(wording.passage(legend, wording.source_line(history)))
 
 
 def gates_card(record: RunRecord, history: History) -> None:
     """Who listens to whom, and the mean gate weights of an epoch that can be chosen."""
     wiring, tasks = analysis.wiring(record, history), _tasks(record, history)
     with st.container(border=True), offered(f"{file_stem(record)}-gates"):
-        st.markdown("**Who listens to whom**")
+        st.markdown(tr("**Who listens to whom**"))
         gates = history.gates
         kept = [epoch for epoch in history.epochs if epoch.gates]
         chosen = kept[-1].epoch if kept else 0
         if len(kept) > 1 and not record.open:
             numbers = [epoch.epoch for epoch in kept]
             tested = record.best_epoch if record.best_epoch in numbers else numbers[-1]
-            chosen = st.select_slider("Epoch", numbers, tested, key=f"epoch.{record.id}", persist_state="session")
+            chosen = st.select_slider(tr("Epoch"), numbers, tested, key=f"epoch.{record.id}", persist_state="session")
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
         means = {name: summary.mean for name, summary in gates.items()} or None
         sentence = wording.gates_sentence(wiring, tasks, gates)
         # Of the run, not of the chosen epoch: see _alt.
         claim = wording.gates_sentence(wiring, tasks, history.gates)
-        live_chart(architecture(wiring, tasks, means), _alt(record, "Architecture.", claim))
-        st.caption(
-            f"Line width: mean gate weight{f' after epoch {chosen}' if chosen else ''}. "
-            "Grey: shared expert. Tint: private to a task."
-        )
+        live_chart(architecture(wiring, tasks, means), _alt(record, tr("Architecture."), claim))
+        if chosen:
+            width = tr("Line width: mean gate weight after epoch {epoch}.", epoch=chosen)
+        else:
+            width = tr("Line width: mean gate weight.")
+        st.caption(wording.passage(width, tr("Grey: shared expert. Tint: private to a task.")))
         if gates:
-            live_chart(gate_bars(wiring, gates), _alt(record, "Mean gate weights.", claim))
+            live_chart(gate_bars(wiring, gates), _alt(record, tr("Mean gate weights."), claim))
         st.caption(sentence)
 
 
@@ -133,16 +151,18 @@ def weights_card(record: RunRecord, history: History) -> None:
     """Loss weight times gradient length is a task's share of the step: the three by epoch."""
     tasks = _tasks(record, history)
     with st.container(border=True), offered(f"{file_stem(record)}-weights"):
-        st.markdown("**What each task puts into the shared step, by epoch**")
+        st.markdown(tr("**What each task puts into the shared step, by epoch**"))
         sentence = gradients.weights_sentence(history, tasks)
-        titles = ("Loss weight", "× length of its gradient", "= share of the step")
+        titles = (tr("Loss weight"), tr("× length of its gradient"), tr("= share of the step"))
         for column, title, quantity in zip(st.columns(3), titles, (WEIGHT, LENGTH, SHARE), strict=True):
             with column:
                 st.caption(title)
                 drawing = task_lines(gradients.task_rows(history, tasks, quantity), tasks, record.epochs, quantity)
-                live_chart(drawing, _alt(record, f"{quantity.title.capitalize()} of each task by epoch.", sentence))
+                what = tr("{quantity} of each task by epoch.", quantity=wording.capital(tr(quantity.title)))
+                live_chart(drawing, _alt(record, what, sentence))
         st.caption(sentence)
-        st.caption(f"Shared parameters only; means over batches of an epoch. {wording.source_line(history)}")
+        shared = tr("Shared parameters only; means over batches of an epoch.")
+        st.caption(wording.passage(shared, wording.source_line(history)))
 
 
 def conflict_card(record: RunRecord, history: History) -> None:
@@ -150,29 +170,33 @@ def conflict_card(record: RunRecord, history: History) -> None:
     tasks = _tasks(record, history)
     epoch = gradients.latest(history)
     with st.container(border=True), offered(f"{file_stem(record)}-conflict"):
-        st.markdown("**Do the tasks pull apart?**")
+        st.markdown(tr("**Do the tasks pull apart?**"))
         sentence = gradients.conflict_sentence(history, tasks)
         left, right = st.columns([2, 3])
         with left:
             if len(tasks) == 2:
                 picture = gradients.plane_of(epoch, tasks) if epoch else None
-                live_chart(arrows(picture, tasks), _alt(record, "Two gradients and the step.", sentence), fixed=True)
-                st.caption("Colours: the two tasks' gradients. Grey: the step. Dashed: the angle between the two.")
+                live_chart(
+                    arrows(picture, tasks), _alt(record, tr("Two gradients and the step."), sentence), fixed=True
+                )
+                st.caption(tr("Colours: the two tasks' gradients. Grey: the step. Dashed: the angle between the two."))
             else:
                 cosines = epoch.conflict.cosine if epoch and epoch.conflict else []
-                live_chart(cosine_table(cosines, tasks), _alt(record, "Cosine of every two gradients.", sentence))
-                st.caption("Mean cosine of two tasks' gradients: below 0 they pull apart.")
+                live_chart(cosine_table(cosines, tasks), _alt(record, tr("Cosine of every two gradients."), sentence))
+                st.caption(tr("Mean cosine of two tasks' gradients: below 0 they pull apart."))
         with right:
             rows = gradients.pair_rows(history, tasks)
-            live_chart(cosine_curves(rows, record.epochs), _alt(record, "Mean cosine by epoch.", sentence))
-            live_chart(conflict_shares(rows, record.epochs), _alt(record, "Steps in conflict by epoch.", sentence))
+            live_chart(cosine_curves(rows, record.epochs), _alt(record, tr("Mean cosine by epoch."), sentence))
+            live_chart(conflict_shares(rows, record.epochs), _alt(record, tr("Steps in conflict by epoch."), sentence))
         st.caption(sentence)
         st.caption(
-            "Averages over batches of the last epoch, not one batch: lengths are mean lengths, the angle is that of "
-            "the mean cosine, the step follows the mean shares (its own length is scaled)."
+            tr(
+                "Averages over batches of the last epoch, not one batch: lengths are mean lengths, the angle is that "
+                "of the mean cosine, the step follows the mean shares (its own length is scaled)."
+            )
             if len(tasks) == 2
-            else "Averages over batches of the last epoch; a conflict is a batch with a cosine below 0."
-        )  # fmt: skip
+            else tr("Averages over batches of the last epoch; a conflict is a batch with a cosine below 0.")
+        )
 
 
 def gradient_cards(record: RunRecord, history: History) -> None:
@@ -185,7 +209,7 @@ def gradient_cards(record: RunRecord, history: History) -> None:
         conflict_card(record, history)
         return
     with st.container(border=True):
-        st.markdown("**Do the tasks pull apart?**")
+        st.markdown(tr("**Do the tasks pull apart?**"))
         st.caption(reason)
 
 
@@ -200,7 +224,7 @@ def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
     library = services.library()
     record = library.record(run_id)
     if record is None:
-        st.info("This run is no longer there: it was deleted. The example below is always there.")
+        st.info(tr("This run is no longer there: it was deleted. The example below is always there."))
         return
     history = library.history(run_id)
     header(record, history)
@@ -218,7 +242,7 @@ def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
 
 def _alt(record: RunRecord, what: str, claim: str) -> str:
     """What a chart shows, and what it says once the run is over: a new alt text makes the browser draw it anew."""
-    return f"{what} The numbers so far are in the text below." if record.open else f"{what} {claim}"
+    return wording.passage(what, tr("The numbers so far are in the text below.") if record.open else claim)
 
 
 def _tasks(record: RunRecord, history: History) -> list[str]:

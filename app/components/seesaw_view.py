@@ -14,6 +14,7 @@ from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
 from app.components.figure_files import offered, remember
 from app.components.live import live_chart
 from app.figures import of_vega
+from app.i18n import language, tr, trn
 from app.jobs.records import RunRecord
 from mtl_core.spec import RunSpec
 
@@ -34,9 +35,9 @@ def small_seesaw(run_id: str) -> None:
     key = analysis.keys(record).budget
     budget = next((b for b in analysis.budgets(library.records()) if b.key == key), None)
     with st.container(border=True):
-        st.markdown("**Seesaw plot: what each model gains over single-task**")
+        st.markdown(tr("**Seesaw plot: what each model gains over single-task**"))
         if budget is None:
-            st.caption("No finished run of this data and budget yet.")
+            st.caption(tr("No finished run of this data and budget yet."))
             return
         tasks = analysis.keys(budget.records[0]).spec.schema.task_names
         # The plot is a square of fixed size, and beside the setup panel there is no room for a table next to it.
@@ -71,11 +72,16 @@ def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
     if len(pairs) > MOST_PAIRS:
         pairs = [(task_x, other) for other in tasks if other != task_x]
     pictures = [(a, b, picture(budget, a, b, equal).groups) for a, b in pairs]
-    st.markdown("**Every pair of tasks**" if len(pairs) > len(tasks) - 1 else f"**{task_x} and every other task**")
-    told = f"Gains of {len(pictures)} pairs of tasks, each with the single-task cross and the intervals of the means"
+    if len(pairs) > len(tasks) - 1:
+        st.markdown(tr("**Every pair of tasks**"))
+    else:
+        st.markdown(tr("**{task} and every other task**", task=task_x))
+    told = tr(
+        "Gains of {n} pairs of tasks, each with the single-task cross and the intervals of the means", n=len(pictures)
+    )
     with offered("seesaw-pairs"):
         live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
-    st.caption("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose.")
+    st.caption(tr("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose."))
 
 
 def is_open(budget: Budget, records: list[RunRecord]) -> bool:
@@ -85,7 +91,7 @@ def is_open(budget: Budget, records: list[RunRecord]) -> bool:
 
 def picture(budget: Budget, task_x: str, task_y: str, equal: bool = False) -> Seesaw:
     """The picture of a budget; remembered while nothing finishes, for a clock asks every second."""
-    key = (task_x, task_y, tuple((r.id, r.state, r.finished_at) for r in budget.records))
+    key = (language(), task_x, task_y, tuple((r.id, r.state, r.finished_at) for r in budget.records))
     if key not in _pictures:
         while len(_pictures) > 64:
             _pictures.pop(next(iter(_pictures)), None)
@@ -103,9 +109,10 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
     found = picture(budget, task_x, task_y, equal)
     drawing = seesaw(found.groups, task_x, task_y, _unit(budget, task_x, task_y))
     # Fixed while runs are open: a new text draws the chart anew.
-    alt = f"Gain on {task_x} against gain on {task_y} over single-task models. " + (
-        "The numbers so far are in the table." if any(r.open for r in budget.records)
-        else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y)
+    alt = wording.passage(
+        tr("Gain on {task_x} against gain on {task_y} over single-task models.", task_x=task_x, task_y=task_y),
+        tr("The numbers so far are in the table.") if any(r.open for r in budget.records)
+        else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y),
     )  # fmt: skip
     with offered(f"seesaw {task_x} {task_y}", key=f"{key}.plot"):
         remember(of_vega(alt, drawing.to_dict))
@@ -113,7 +120,8 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
             spec=drawing.spec(), width="content", key=f"{key}.plot", on_select="rerun", selection_mode=[PICK], alt=alt
         )
     hidden = len(picture(budget, task_x, task_y).groups) - len(found.groups)
-    st.caption(f"{budget.label}. {_notes(found, _unit(budget, task_x, task_y), hidden)}")
+    notes = _notes(found, _unit(budget, task_x, task_y), hidden)
+    st.caption(wording.passage(tr("{claim}.", claim=budget.label), notes))
     points = picked["selection"].get(PICK, [])
     run_id = points[0].get(RUN) if points else None
     if run_id:
@@ -124,12 +132,12 @@ def verdicts(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = F
     """What the picture says in words and numbers, and the runs that cannot be placed."""
     found = picture(budget, task_x, task_y, equal)
     if not found.groups and any(record.open for record in budget.records):
-        st.markdown("Points appear as models finish, each beside the single-task runs of its seeds.")
+        st.markdown(tr("Points appear as models finish, each beside the single-task runs of its seeds."))
     else:
         st.markdown(wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y))
     if found.groups:
         table = verdict_table(found, task_x, task_y)
-        st.table(table, border="horizontal", hide_index=True, alt="Gains and verdicts of each model")
+        st.table(table, border="horizontal", hide_index=True, alt=tr("Gains and verdicts of each model"))
     missing_yardsticks(found, key)
 
 
@@ -138,12 +146,12 @@ def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "model": group.label,
-                f"gain {task_x}": wording.interval(group.x_interval),
-                f"gain {task_y}": wording.interval(group.y_interval),
+                tr("model"): group.label,
+                tr("gain {task}", task=task_x): wording.interval(group.x_interval),
+                tr("gain {task}", task=task_y): wording.interval(group.y_interval),
                 "n": len(group.seeds),
-                "parameters": wording.count(group.parameters),
-                "verdict": wording.verdict(group, task_x, task_y),
+                tr("parameters"): wording.count(group.parameters),
+                tr("verdict"): wording.verdict(group, task_x, task_y),
             }
             for group in spoken_of(picture.groups)
         ]
@@ -155,15 +163,18 @@ def missing_yardsticks(picture: Seesaw, key: str) -> None:
     if not picture.missing:
         return
     names = [wording.run_name(item.record) for item in picture.missing]
-    named = names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+    named = names[:3] + ([tr("{n} more", n=len(names) - 3)] if len(names) > 3 else [])
     st.info(
-        f"{wording.join(named)} cannot be placed yet: there is no single-task run "
-        "of the same data, seed and budget to measure against.",
-        title="Missing yardstick",
+        tr(
+            "{runs} cannot be placed yet: there is no single-task run of the same data, seed and budget to measure "
+            "against.",
+            runs=wording.join(named),
+        ),
+        title=tr("Missing yardstick"),
     )
     count = len(picture.missing)
     st.button(
-        f"Train the missing single-task run{'s' if count > 1 else ''}" + (f" ({count})" if count > 1 else ""),
+        trn("Train the missing single-task run", "Train the missing single-task runs ({n})", count),
         icon=":material/play_arrow:", key=f"{key}.missing", on_click=_train,
         args=([m.baseline for m in picture.missing],),
     )  # fmt: skip
@@ -184,12 +195,13 @@ def _progress(budget: Budget, records: list[RunRecord]) -> None:
     if state is None:
         return
     bar, button = st.columns([4, 1], vertical_alignment="bottom")
-    text = f"{state.finished} of {state.total} runs done, {state.training} training"
+    told = {"n": state.finished, "all": state.total, "training": state.training}
+    parts = [tr("{n} of {all} runs done, {training} training", **told)]
     if state.seconds_left is not None:
-        text += f" · about {wording.seconds(state.seconds_left)} left"
-    bar.progress(state.fraction, text=text)
+        parts.append(tr("about {time} left", time=wording.seconds(state.seconds_left)))
+    bar.progress(state.fraction, text=" · ".join(parts))
     button.button(
-        "Stop all", icon=":material/stop:", key="seesaw.stop", width="stretch", on_click=_stop, args=(state.sweeps,)
+        tr("Stop all"), icon=":material/stop:", key="seesaw.stop", width="stretch", on_click=_stop, args=(state.sweeps,)
     )
 
 
@@ -211,21 +223,25 @@ def _budget(records: list[RunRecord], key: str) -> Budget:
 
 def _unit(budget: Budget, task_x: str, task_y: str) -> str:
     kinds = {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
-    return "AUC, thousandths" if {kinds[task_x], kinds[task_y]} == {"binary"} else "thousandths of each task's metric"
+    if {kinds[task_x], kinds[task_y]} == {"binary"}:
+        return tr("AUC, thousandths")
+    return tr("thousandths of each task's metric")
 
 
 def _notes(found: Seesaw, unit: str, hidden: int) -> str:
-    text = (
-        f"Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds. "
-        "Pale: one seed. Grey: not distinguishable from single-task on at least one task."
-    )
+    told = [
+        tr("Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds.", unit=unit),
+        tr("Pale: one seed. Grey: not distinguishable from single-task on at least one task."),
+    ]
     if any(group.line for group in found.groups):
-        text += (
-            " Line: the loss weights that no others of the model beat on both tasks; the best of many test scores is "
-            "flattering, so a front needs seeds, too."
+        told.append(
+            tr(
+                "Line: the loss weights that no others of the model beat on both tasks; the best of many test scores "
+                "is flattering, so a front needs seeds, too."
+            )
         )
     if found.baseline_parameters:
-        text += f" Single-task has {found.baseline_parameters:,} parameters."
+        told.append(tr("Single-task has {n:,} parameters.", n=found.baseline_parameters))
     if hidden:
-        text += f" {hidden} model{'s' * (hidden > 1)} of another size {'are' if hidden > 1 else 'is'} not shown."
-    return text
+        told.append(trn("{n} model of another size is not shown.", "{n} models of another size are not shown.", hidden))
+    return wording.passage(*told)

@@ -8,12 +8,15 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app import own_files
+from app import own_files, wording
 from app.components.options_form import Form, has_advanced, in_short, options_form
 from app.components.own_file import file_choice
 from app.components.url_choice import url_choice, url_integer
 from app.components.url_values import UrlValues, load
+from app.core_sentences import sentence
+from app.core_texts import title as title_of
 from app.families import family
+from app.i18n import core, tr
 from app.setup_values import (
     DEFAULT_DATA,
     DEFAULT_TRUNK,
@@ -49,19 +52,23 @@ class Setup:
 
 def preset_strip() -> None:
     """One click sets data and model; a single-choice row that remembers nothing."""
-    st.pills("Presets", list(PRESETS), key="preset", on_change=_apply_preset, label_visibility="collapsed")
+    st.pills(
+        tr("Presets"), list(PRESETS), key="preset", format_func=core, on_change=_apply_preset,
+        label_visibility="collapsed",
+    )  # fmt: skip
 
 
 def published_systems() -> None:
     """Systems from papers and companies, each with its problem and a button that sets the controls to it."""
-    with st.popover("Published systems", width="stretch"):
+    with st.popover(tr("Published systems"), width="stretch"):
         names = registry.names("recipe")
-        chosen = st.selectbox("System", names, format_func=lambda n: registry.title("recipe", n), key="recipe")
+        chosen = st.selectbox(tr("System"), names, format_func=lambda n: title_of("recipe", n), key="recipe")
         card = cast(type[RecipeOptions], registry.get("recipe", chosen)).card
-        st.markdown(card.problem)
-        source = f"{card.authors}, {card.year}. " if card.year else ""
-        st.caption(f"{in_short(registry.catalogue()['recipe'][chosen])} {source}Sized to suit the data.")
-        st.button("Set the controls to it", key="recipe.use", on_click=_apply_recipe, icon=":material/tune:")
+        st.markdown(core(card.problem))
+        source = tr("{authors}, {year}.", authors=card.authors, year=card.year) if card.year else ""
+        described = in_short(registry.catalogue()["recipe"][chosen])
+        st.caption(wording.passage(described, source, tr("Sized to suit the data.")))
+        st.button(tr("Set the controls to it"), key="recipe.use", on_click=_apply_recipe, icon=":material/tune:")
 
 
 def adopt(spec: RunSpec) -> None:
@@ -94,33 +101,33 @@ def setup_panel() -> Setup:
     url = UrlValues()
     more: list[_Put] = []
     with st.container(border=True):
-        st.markdown("**Data**")
-        dataset = _named_choice(url, "dataset", "Data set", "data", DEFAULT_DATA)
+        st.markdown(_strong(tr("Data")))
+        dataset = _named_choice(url, "dataset", tr("Data set"), "data", DEFAULT_DATA)
         data_options = _data_options(url, dataset, more)
     columns = _columns(dataset, data_options)
     parts = _Parts(url, dataset, columns, more)
     plain = Form(f"play.{dataset}", columns.task_names, url)
     with st.container(border=True):
-        st.markdown("**Model**")
-        trunk = _named_choice(url, "trunk", "Trunk", "trunk", DEFAULT_TRUNK)
+        st.markdown(_strong(tr("Model")))
+        trunk = _named_choice(url, "trunk", tr("Trunk"), "trunk", DEFAULT_TRUNK)
         trunk_options = parts.options("trunk", trunk)
         st.caption(in_short(registry.catalogue()["trunk"][trunk]))
         towers = options_form(_towers_schema(), {"towers": towers_start(dataset)}, plain)["towers"]
-        head, head_options = parts.chosen("head", "Head")
-        encoder, encoder_options = parts.chosen("encoder", "Encoder")
+        head, head_options = parts.chosen("head", tr("Head"))
+        encoder, encoder_options = parts.chosen("encoder", tr("Encoder"))
         size_line = st.empty()
     with st.container(border=True):
-        st.markdown("**Loss weights**")
-        balancer, balancer_options = parts.chosen("balancer", "Balancer", explained=True)
+        st.markdown(_strong(tr("Loss weights")))
+        balancer, balancer_options = parts.chosen("balancer", tr("Balancer"), explained=True)
     with st.container(border=True):
-        st.markdown("**Training**")
+        st.markdown(_strong(tr("Training")))
         schema, start = registry.json_schema(TrainingSpec), training_start(dataset)
         training = options_form(schema, start, plain)
         seed = _seed(url)
-        with st.expander("More"):
+        with st.expander(tr("More")):
             training |= options_form(schema, start, plain, advanced=True)
             for put in more:
-                st.markdown(f"**{put.title}**")
+                st.markdown(_strong(put.title))
                 _merge(put.options, put.draw())
     url.forget_others([*PREFIXES.values()])
     value = {
@@ -146,7 +153,7 @@ def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, A
     schema = registry.catalogue()["dataset"][dataset]
     if dataset == "table":
         options = dict(file_choice().options)
-        st.page_link("app_pages/data.py", label="Bring another file", icon=":material/upload_file:")
+        st.page_link("app_pages/data.py", label=tr("Bring another file"), icon=":material/upload_file:")
         st.caption(in_short(schema))
         return options
     start = start_of(dataset, "dataset", dataset, ())
@@ -160,7 +167,7 @@ def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, A
                 key = f"{form.key}.{name}"
                 url.take_up(f"{form.prefix}{name}", field, key, start[name])
                 options[name] = st.session_state.get(key, start[name])
-        more.append(_Put("Data", options, lambda: options_form(schema, start, form, advanced=True)))
+        more.append(_Put(tr("Data"), options, lambda: options_form(schema, start, form, advanced=True)))
     return options
 
 
@@ -172,8 +179,8 @@ def _seed(url: UrlValues) -> int:
     if url.loading and "seed" not in st.query_params:
         st.session_state["seed"] = 0
     return url_integer(
-        "Seed", 0, 2**31 - 1, 0, "seed",
-        help="Draws the data or its split, the start values and the order of the batches",
+        tr("Seed"), 0, 2**31 - 1, 0, "seed",
+        help=tr("Draws the data or its split, the start values and the order of the batches"),
     )  # fmt: skip
 
 
@@ -210,18 +217,22 @@ class _Parts:
             )
         )  # fmt: skip
         self._url.write_down(kind, name, default)
-        options = self.options(kind, name, heading="Loss weights" if kind == "balancer" else title)
+        options = self.options(kind, name, heading=tr("Loss weights") if kind == "balancer" else title)
         if explained:
             st.caption(in_short(self._catalogue[kind][name]))
         if refused:
             reasons: dict[str, list[str]] = {}
             for part, reason in refused.items():
-                reasons.setdefault(reason, []).append(registry.title(kind, part))
-            text = "\n".join(f"- {', '.join(parts)}: {reason}" for reason, parts in reasons.items())
-            st.caption(f"{len(refused)} more do not fit these data", help=text)
+                reasons.setdefault(reason, []).append(title_of(kind, part))
+            told = (
+                tr("{parts}: {reason}", parts=wording.commas(parts), reason=sentence(reason))
+                for reason, parts in reasons.items()
+            )
+            text = "\n".join(f"- {line}" for line in told)
+            st.caption(tr("{n} more do not fit these data", n=len(refused)), help=text)
         return name, options
 
-    def options(self, kind: str, name: str, heading: str = "Trunk") -> dict[str, Any]:
+    def options(self, kind: str, name: str, heading: str | None = None) -> dict[str, Any]:
         """The plain options of a part."""
         schema = self._catalogue[kind][name]
         start = start_of(self._dataset, kind, name, self._columns.task_names)
@@ -239,7 +250,7 @@ class _Parts:
         inside = [self._catalogue[kind].get(str(st.session_state.get(f"{form.key}.{holder}"))) for holder in holders]
         options = draw(False)
         if any(has_advanced(part) for part in (schema, *inside) if part):
-            self._more.append(_Put(heading, options, lambda: draw(True)))
+            self._more.append(_Put(heading or tr("Trunk"), options, lambda: draw(True)))
         return options
 
 
@@ -251,21 +262,28 @@ def _merge(options: dict[str, Any], further: Mapping[str, Any]) -> None:
 
 def size_text(size: Size) -> str:
     """31,204 parameters; or what is known of their number."""
-    start = "" if size.exact else "At least " if size.least else "About "
-    return f"{start}{size.parameters:,} parameters" + (", embeddings not counted" if size.least else "")
+    if size.exact:
+        return tr("{n:,} parameters", n=size.parameters)
+    if size.least:
+        return tr("At least {n:,} parameters, embeddings not counted", n=size.parameters)
+    return tr("About {n:,} parameters", n=size.parameters)
 
 
 def titled(kind: str, name: str) -> str:
     """A part's title, with its family where its kind has families."""
     group = family(kind, name)
-    return registry.title(kind, name) + (f" · {group}" if group else "")
+    return title_of(kind, name) + (f" · {core(group)}" if group else "")
+
+
+def _strong(heading: str) -> str:
+    return f"**{heading}**"
 
 
 def _tell_of_adopted(spec: RunSpec | None) -> None:
     """Say so where the controls cannot express all of the spec that they were to be set to."""
     wanted = st.session_state.pop(ADOPTED, None)
     if wanted is not None and (spec is None or spec.key != wanted):
-        st.toast("Some of its options have no control here; they are at their defaults.", icon=":material/info:")
+        st.toast(tr("Some of its options have no control here; they are at their defaults."), icon=":material/info:")
 
 
 def _parsed(value: dict[str, Any]) -> Setup:
@@ -273,7 +291,7 @@ def _parsed(value: dict[str, Any]) -> Setup:
         spec = RunSpec.parse(value)
         return Setup(spec, None, parameter_count(spec))
     except SpecError as error:
-        return Setup(None, str(error))
+        return Setup(None, sentence(str(error)))
 
 
 def _named_choice(url: UrlValues, kind: str, label: str, key: str, default: str) -> str:

@@ -7,27 +7,28 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import exports
+from app.i18n import tr
 from mtl_core.spec import RunSpec
 
 
 def share(spec: RunSpec) -> None:
     """A popover with everything to copy; each block has a button for it."""
-    with st.popover("Share", icon=":material/share:", width="stretch"):
-        st.caption("A link that sets these controls; the run that is shown is part of it on this machine")
+    with st.popover(tr("Share"), icon=":material/share:", width="stretch"):
+        st.caption(tr("A link that sets these controls; the run that is shown is part of it on this machine"))
         st.code(link(), language=None, wrap_lines=True)
-        st.caption("The same on the command line")
+        st.caption(tr("The same on the command line"))
         st.code(exports.command_line(spec), language="bash", wrap_lines=True)
-        st.caption("The same in Python")
+        st.caption(tr("The same in Python"))
         st.code(exports.python_code(spec), language="python", wrap_lines=True)
         with st.container(horizontal=True):
             name = f"{spec.data.name}-{spec.model.trunk.name}-{spec.seed}"
             st.download_button(
                 "JSON", exports.as_json(spec), f"{name}.json", "application/json", key="share.json",
-                icon=":material/download:", on_click="ignore", help="Every option written out",
+                icon=":material/download:", on_click="ignore", help=tr("Every option written out"),
             )  # fmt: skip
             st.download_button(
                 "YAML", exports.as_yaml(spec), f"{name}.yaml", "application/yaml", key="share.yaml",
-                icon=":material/download:", on_click="ignore", help="Every option written out",
+                icon=":material/download:", on_click="ignore", help=tr("Every option written out"),
             )  # fmt: skip
 
 

@@ -11,13 +11,15 @@ import streamlit as st
 from app import analysis, services, sweeps, wording
 from app.analysis import OWN_FILE, Budget
 from app.components.options_form import options_form
+from app.core_sentences import sentence
+from app.core_texts import title
+from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
 from app.sweeps import MOST_RUNS, Order, Plan
 from mtl_core import comparison, registry
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
-ALL_THERE = "All of these runs are there"
-EQUAL, GRID, SEARCH = "Equal", "Grid", "Search"
+EQUAL, GRID, SEARCH = mark("Equal"), mark("Grid"), mark("Search")
 #: Ratios of one task's loss weight to the other's that a grid offers.
 RATIOS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 FIRST_RATIOS = (0.1, 0.5, 1.0, 2.0, 10.0)
@@ -27,7 +29,7 @@ FIRST_TRUNKS = ("shared_bottom", "mmoe", "ple")
 def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunRecord]) -> None:
     """Draw the controls and the button, which queues everything and moves the picture to it."""
     with st.container(border=True):
-        st.markdown("**Train a sweep**")
+        st.markdown(tr("**Train a sweep**"))
         top = st.container()
         order = _order(budget, task_x, task_y)
         if order is None:
@@ -36,19 +38,22 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
         try:
             wanted = sweeps.plan(order) if order.fits else None
         except SpecError as error:
-            problem = str(error)
+            problem = sentence(str(error))
         if not order.fits:
-            problem = f"That makes {order.runs:,} runs; one sweep has at most {MOST_RUNS}: take fewer models or seeds."
-        label, text = ("Train", "") if wanted is None else _outlook(wanted, records)
+            problem = tr(
+                "That makes {n:,} runs; one sweep has at most {most}: take fewer models or seeds.",
+                n=order.runs, most=MOST_RUNS,
+            )  # fmt: skip
+        label, text, there = (tr("Train"), "", False) if wanted is None else _outlook(wanted, records)
         # The button comes first on the screen. No callback: it would get what the controls said one run ago.
-        nothing = wanted is None or (label == ALL_THERE and wanted.budget == budget.key)
+        nothing = wanted is None or (there and wanted.budget == budget.key)
         if top.button(
             label, type="primary", icon=":material/play_arrow:", width="stretch", key="sweep.train",
             disabled=nothing,
         ) and wanted is not None:  # fmt: skip
             _submit(wanted)
         if problem:
-            top.error(problem, title="This sweep cannot be trained")
+            top.error(problem, title=tr("This sweep cannot be trained"))
         elif text:
             top.caption(text)
 
@@ -57,23 +62,28 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
     kept: dict[str, Any] = {"persist_state": "session"}
     trunks = [name for name in registry.names("trunk") if name != comparison.YARDSTICK]
     chosen = st.multiselect(
-        "Models",
+        tr("Models"),
         trunks,
         FIRST_TRUNKS,
-        format_func=lambda name: registry.title("trunk", name),
+        format_func=lambda name: title("trunk", name),
         key="sweep.trunks",
         **kept,
     )
     left, right = st.columns(2)
     with left:
         how = st.segmented_control(
-            "Loss weights", (EQUAL, GRID, SEARCH), default=EQUAL, key="sweep.weights", required=True,
-            help="Grid: the ratios you choose. Search: an optimiser looks for weights on the Pareto front, judged by "
-            "validation rows.", **kept,
+            tr("Loss weights"), (EQUAL, GRID, SEARCH), default=EQUAL, key="sweep.weights", required=True,
+            format_func=tr,
+            help=tr(
+                "Grid: the ratios you choose. Search: an optimiser looks for weights on the Pareto front, judged by "
+                "validation rows."
+            ), **kept,
         )  # fmt: skip
     with right:
         seeds = int(
-            st.slider("Seeds", 1, 16, 3, key="sweep.seeds", help="Pairs with single-task; 3 or more say most", **kept)
+            st.slider(
+                tr("Seeds"), 1, 16, 3, key="sweep.seeds", help=tr("Pairs with single-task; 3 or more say most"), **kept
+            )
         )
     body, elsewhere = st.container(), st.container()
     spec = analysis.keys(budget.records[0]).spec
@@ -85,10 +95,10 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
     with body:
         ratios, trials, balancers, equal = _variants(how, task_x, task_y)
     if not chosen:
-        st.caption("Choose at least one model.")
+        st.caption(tr("Choose at least one model."))
         return None
     if how == GRID and not ratios:
-        st.caption("Choose at least one ratio.")
+        st.caption(tr("Choose at least one ratio."))
         return None
     return Order(
         dataset=dataset,
@@ -109,7 +119,7 @@ def _variants(how: str | None, task_x: str, task_y: str) -> tuple[Sequence[float
     ratios: Sequence[float] = (1.0,)
     trials = 0
     if how == GRID:
-        name = f"Weight of {task_x} to that of {task_y}"
+        name = tr("Weight of {task_x} to that of {task_y}", task_x=task_x, task_y=task_y)
         ratios = st.pills(
             name,
             RATIOS,
@@ -120,15 +130,15 @@ def _variants(how: str | None, task_x: str, task_y: str) -> tuple[Sequence[float
             **kept,
         )
     elif how == SEARCH:
-        trials = int(st.slider("Trials per model", 8, 64, 24, step=8, key="sweep.trials", **kept))
+        trials = int(st.slider(tr("Trials per model"), 8, 64, 24, step=8, key="sweep.trials", **kept))
     others = [name for name in registry.names("balancer") if name != "static"]
     balancers = st.multiselect(
-        "Balancers, beside fixed weights", others, format_func=lambda name: registry.title("balancer", name),
-        key="sweep.balancers", placeholder="None", **kept,
+        tr("Balancers, beside fixed weights"), others, format_func=lambda name: title("balancer", name),
+        key="sweep.balancers", placeholder=tr("None"), **kept,
     )  # fmt: skip
     equal = st.toggle(
-        "Equal parameters", True, key="sweep.equal", **kept,
-        help="Every model as large as the single-task yardstick; else each with its own usual widths",
+        tr("Equal parameters"), True, key="sweep.equal", **kept,
+        help=tr("Every model as large as the single-task yardstick; else each with its own usual widths"),
     )  # fmt: skip
     return ratios, trials, balancers, equal
 
@@ -137,18 +147,18 @@ def _elsewhere(spec: RunSpec) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Data set, data and training: the picture's, unless others are asked for."""
     value = spec.to_json()
     same = value["data"]["name"], value["data"], value["training"]
-    with st.expander("Other data or budget"):
+    with st.expander(tr("Other data or budget")):
         if not st.toggle(
-            "Not the picture's", key="sweep.other", persist_state="session",
-            help="The plot then moves to the new data and budget",
+            tr("Not the picture's"), key="sweep.other", persist_state="session",
+            help=tr("The plot then moves to the new data and budget"),
         ):  # fmt: skip
-            st.caption("Data and budget are those of the picture, so that its points can be compared.")
+            st.caption(tr("Data and budget are those of the picture, so that its points can be compared."))
             return same
         catalogue = registry.catalogue()["dataset"]
         names = [name for name in catalogue if name != OWN_FILE]
         dataset = st.selectbox(
-            "Data set", names, names.index(same[0]) if same[0] in names else 0, key="sweep.data",
-            format_func=lambda name: registry.title("dataset", name), persist_state="session",
+            tr("Data set"), names, names.index(same[0]) if same[0] in names else 0, key="sweep.data",
+            format_func=lambda name: title("dataset", name), persist_state="session",
         )  # fmt: skip
         preset = catalogue[dataset]["preset"]["spec"]
         start = same[1]["options"] if dataset == same[0] else preset["data"].get("options", {})
@@ -167,27 +177,30 @@ def _tasks(dataset: str, data: dict[str, Any]) -> tuple[str, ...]:
         return RunSpec.parse({"data": {"name": dataset}}).schema.task_names
 
 
-def _outlook(wanted: Plan, records: Sequence[RunRecord]) -> tuple[str, str]:
-    """The button's words, and what is known before it is pressed."""
+def _outlook(wanted: Plan, records: Sequence[RunRecord]) -> tuple[str, str, bool]:
+    """The button's words, what is known before it is pressed, and whether all of it is there already."""
     ahead = sweeps.outlook(wanted, records)
     models = len(wanted.models) - 1 + len(wanted.searched)
     order = wanted.order
-    seeds = f"{order.seeds} seed{'s' * (order.seeds != 1)}"
-    text = f"{models} model{'s' * (models != 1)} and the single-task yardstick, {seeds}"
+    parts = [
+        trn("{n} model and the single-task yardstick", "{n} models and the single-task yardstick", models),
+        trn("{n} seed", "{n} seeds", order.seeds),
+    ]
     if order.trials:
-        text += f", {order.trials} trials of each searched model"
+        parts.append(tr("{n} trials of each searched model", n=order.trials))
+    told = [wording.commas(parts)]
     there = order.runs - ahead.runs
     if there:
-        text += f"; {there} of {order.runs} runs are there already"
+        told.append(tr("{n} of {all} runs are there already", n=there, all=order.runs))
+    text = tr("{claim}.", claim=wording.clauses(told))
     if not ahead.runs:
-        return ALL_THERE, f"{text}."
-    label = f"Train {ahead.runs} run{'s' * (ahead.runs != 1)}"
+        return tr("All of these runs are there"), text, True
+    label = trn("Train {n} run", "Train {n} runs", ahead.runs)
     if ahead.seconds is None:
-        return label, f"{text}. How long that takes is not known yet: nothing like it was trained on this machine."
-    return (
-        f"{label}, about {wording.seconds(ahead.seconds)}",
-        f"{text}. Time at the pace of earlier runs on this machine.",
-    )
+        unknown = tr("How long that takes is not known yet: nothing like it was trained on this machine.")
+        return label, wording.passage(text, unknown), False
+    label = tr("{train}, about {time}", train=label, time=wording.seconds(ahead.seconds))
+    return label, wording.passage(text, tr("Time at the pace of earlier runs on this machine.")), False
 
 
 def _submit(wanted: Plan) -> None:

@@ -14,11 +14,12 @@ from app.components.live import live_chart
 from app.components.setup_panel import ADOPTED, size_text
 from app.components.url_choice import url_choice
 from app.components.url_values import LOADING
-from app.estimate import estimate
+from app.core_texts import title
+from app.estimate import before_it, estimate
+from app.i18n import core, mark, tr, trn
 from app.jobs.records import RunRecord
 from app.setup_values import query_of
 from app.zoo import Entry
-from mtl_core.registry import title
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec
 
@@ -26,34 +27,38 @@ from mtl_core.spec import RunSpec
 KIND, FAMILY, NAME, FIND = "kind", "family", "name", "find"
 ALL = "all"
 LIST_HEIGHT = 660
+#: What one part of a kind is called.
+PART_KINDS = {
+    "encoder": mark("encoder"), "trunk": mark("trunk"), "head": mark("head"), "balancer": mark("balancer"),
+}  # fmt: skip
 
 
 def chosen_entry() -> Entry | None:
     """Draw filters and list; the chosen entry, or None where nothing matches."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = url_choice(
-            "Show", list(zoo.KINDS), "recipe", KIND, zoo.KINDS.__getitem__,
+            tr("Show"), list(zoo.KINDS), "recipe", KIND, lambda kind: tr(zoo.KINDS[kind]),
             control=st.segmented_control, required=True, label_visibility="collapsed",
         )  # fmt: skip
         text = st.text_input(
-            "Find", key=FIND, bind="query-params", persist_state="page", icon=":material/search:", max_chars=60,
-            placeholder="Find: rare, gate, KDD, Zhao", live=True, width=260, label_visibility="collapsed",
+            tr("Find"), key=FIND, bind="query-params", persist_state="page", icon=":material/search:", max_chars=60,
+            placeholder=tr("Find: rare, gate, KDD, Zhao"), live=True, width=260, label_visibility="collapsed",
         )  # fmt: skip
     groups = [ALL, *zoo.families(kind)]
     of_family = ALL
     if len(groups) > 1:
         of_family = url_choice(
-            "Problem" if kind == "recipe" else "Family", groups, ALL, FAMILY, wording.capital,
+            tr("Problem") if kind == "recipe" else tr("Family"), groups, ALL, FAMILY, _family,
             control=st.pills, required=True, wrap=True, label_visibility="collapsed",
         )  # fmt: skip
     found = {entry.name: entry for entry in zoo.found(kind, None if of_family == ALL else of_family, text or "")}
     if not found:
-        st.info("Nothing here matches: take out a word, or choose another family.", icon=":material/search_off:")
+        st.info(tr("Nothing here matches: take out a word, or choose another family."), icon=":material/search_off:")
         return None
     left, right = st.columns([2, 3])
     with left, st.container(height=LIST_HEIGHT):
         name = url_choice(
-            zoo.KINDS[kind], list(found), next(iter(found)), NAME, lambda n: f"**{found[n].title}**",
+            tr(zoo.KINDS[kind]), list(found), next(iter(found)), NAME, lambda n: f"**{core(found[n].title)}**",
             control=st.radio, captions=[_caption(entry) for entry in found.values()], label_visibility="collapsed",
         )  # fmt: skip
     with right:
@@ -61,20 +66,24 @@ def chosen_entry() -> Entry | None:
     return found[name]
 
 
+def _family(name: str) -> str:
+    return wording.capital(tr("all") if name == ALL else core(name))
+
+
 def _caption(entry: Entry) -> str:
     """What a system was built for; what a part does."""
     year = f"{entry.card.year} · " if entry.kind == "recipe" and entry.card and entry.card.year else ""
-    return year + (entry.problem if entry.kind == "recipe" else entry.summary)
+    return year + core(entry.problem if entry.kind == "recipe" else entry.summary)
 
 
 def _entry(entry: Entry) -> None:
     spec = zoo.spec_of(entry.kind, entry.name)
     with st.container(border=True):
-        badge = f" :gray-badge[{entry.family}]" if entry.family else ""
-        st.markdown(f"### {entry.title}{badge}")
-        st.markdown(entry.problem)
+        badge = f" :gray-badge[{core(entry.family)}]" if entry.family else ""
+        st.markdown(f"### {core(entry.title)}{badge}")
+        st.markdown(core(entry.problem))
         if entry.summary != entry.problem:
-            st.caption(entry.summary)
+            st.caption(core(entry.summary))
         _run(entry, spec)
     with st.container(border=True), offered(f"{entry.kind}-{entry.name}"):
         _picture(entry, spec)
@@ -89,20 +98,22 @@ def _run(entry: Entry, spec: RunSpec) -> None:
     records = services.library().store.runs()
     known = next((r for r in records if r.spec_key == spec.key and (r.open or r.state == "finished")), None)
     size = parameter_count(spec)
-    around = "" if entry.kind in ("recipe", "trunk") else f", around {title('trunk', spec.model.trunk.name)}"
-    st.caption(
-        f":material/table_chart: {analysis.data_title(spec.to_json())}, {wording.count(spec.training.epochs)} epochs"
-        f"{around}; {size_text(size)}."
-    )
+    parts = [analysis.data_title(spec.to_json()), trn("{n} epoch", "{n} epochs", spec.training.epochs)]
+    if entry.kind not in ("recipe", "trunk"):
+        parts.append(tr("around {trunk}", trunk=title("trunk", spec.model.trunk.name)))
+    told = tr("{claim}.", claim=wording.clauses([wording.commas(parts), size_text(size)]))
+    st.caption(f":material/table_chart: {told}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        label = "Train" if known is None else ("Open its run" if known.state == "finished" else "Watch it train")
+        label = tr("Train")
+        if known is not None:
+            label = tr("Open its run") if known.state == "finished" else tr("Watch it train")
         if st.button(label, key="zoo.train", type="primary", icon=":material/play_arrow:"):
             run, new = services.library().store.submit(spec)
             if new:  # a spec does not know its system's name, and the list of runs would show its trunk alone
                 services.archive().tag([run.id], add=[entry.title])
             services.executor().ensure_worker()
             _to_playground(spec, run=run.id)
-        if st.button("Open in the playground", key="zoo.open", icon=":material/tune:"):
+        if st.button(tr("Open in the playground"), key="zoo.open", icon=":material/tune:"):
             _to_playground(spec)
     if said := _result(known) or _time(spec, records):
         st.caption(said)
@@ -112,17 +123,17 @@ def _result(known: RunRecord | None) -> str | None:
     if known is None:
         return None
     if known.metrics_test is None:
-        return f"Epoch {min(known.epoch + 1, known.epochs)} of {known.epochs}."
-    return f"Trained here. Test {wording.scores(known.metrics_test)}; one seed proves nothing."
+        return tr("Epoch {n} of {all}.", n=min(known.epoch + 1, known.epochs), all=known.epochs)
+    return tr("Trained here. Test {scores}; one seed proves nothing.", scores=wording.scores(known.metrics_test))
 
 
 def _time(spec: RunSpec, records: list[RunRecord]) -> str | None:
     """What is known of the time it will take: an earlier run of the same parts, and who waits."""
     known = estimate(spec, None, [record for record in records if record.spec["model"] == spec.to_json()["model"]])
     ahead = sum(record.open for record in records)
-    parts = [f"about {wording.seconds(known.seconds)} of training"] if known is not None else []
-    parts += [f"{ahead} runs are before it" if ahead > 1 else "one run is before it"] if ahead else []
-    return wording.capital("; ".join(parts)) + "." if parts else None
+    parts = [tr("about {time} of training", time=wording.seconds(known.seconds))] if known is not None else []
+    parts += [before_it(ahead)] if ahead else []
+    return tr("{claim}.", claim=wording.capital(wording.clauses(parts))) if parts else None
 
 
 def _to_playground(spec: RunSpec, **more: str) -> None:
@@ -134,36 +145,38 @@ def _to_playground(spec: RunSpec, **more: str) -> None:
 
 def _picture(entry: Entry, spec: RunSpec) -> None:
     picture = zoo.picture(spec.key, entry.kind, entry.name)
-    sentence = zoo.picture_sentence(picture) + zoo.meeting_sentence(spec)
-    st.markdown("**Who sees whom**")
-    live_chart(architecture(picture.wiring, picture.tasks), f"Architecture of {entry.title}. {sentence}")
+    sentence = wording.passage(zoo.picture_sentence(picture), zoo.meeting_sentence(spec))
+    st.markdown(tr("**Who sees whom**"))
+    what = tr("Architecture of {name}.", name=core(entry.title))
+    live_chart(architecture(picture.wiring, picture.tasks), wording.passage(what, sentence))
     st.caption(sentence)
-    omitted = f" Drawn with {len(picture.tasks)} of its {len(picture.tasks) + picture.omitted} tasks."
-    st.caption(
-        "Grey: shared by all tasks. Tint: private to a task. Ring: a gate, which mixes what reaches it."
-        + (omitted if picture.omitted else "")
-    )
+    legend = tr("Grey: shared by all tasks. Tint: private to a task. Ring: a gate, which mixes what reaches it.")
+    drawn, every = len(picture.tasks), len(picture.tasks) + picture.omitted
+    omitted = tr("Drawn with {n} of its {all} tasks.", n=drawn, all=every) if picture.omitted else ""
+    st.caption(wording.passage(legend, omitted))
 
 
 def _formula(entry: Entry) -> None:
-    st.markdown("**What it computes**")
+    st.markdown(tr("**What it computes**"))
     if entry.card is not None:
         st.latex(entry.card.formula)
-    with st.expander("More", icon=":material/notes:") if entry.card is not None else st.container():
+    with st.expander(tr("More"), icon=":material/notes:") if entry.card is not None else st.container():
         for paragraph in entry.details or (entry.summary,):
-            st.text(paragraph.replace("`", ""))
+            st.text(core(paragraph).replace("`", ""))
         rows = zoo.shown_options(zoo.sizes(entry.kind, entry.name))
         if rows:
-            st.table(_sizes(rows), border="horizontal", hide_index=True, alt=f"Options of {entry.title}")
+            st.table(
+                _sizes(rows), border="horizontal", hide_index=True, alt=tr("Options of {name}", name=core(entry.title))
+            )
 
 
 def _sizes(rows: list[zoo.Size]) -> pd.DataFrame:
     table: list[dict[str, Any]] = [
         {
-            "option": row.name,
-            "default": analysis.short(row.published),
-            "here": analysis.short(row.here),
-            "meaning": row.meaning,
+            tr("option"): row.name,
+            tr("default"): analysis.short(row.published),
+            tr("here"): analysis.short(row.here),
+            tr("meaning"): row.meaning,
         }
         for row in rows
     ]
@@ -178,7 +191,8 @@ def _paper(entry: Entry) -> None:
         told = [part.removesuffix(".") for part in (name, card.authors, where) if part]
         st.caption(f":material/article: {'. '.join(told)}.")
     elif entry.link:
-        st.caption(f":material/article: [The paper]({entry.link})")
+        name = tr("The paper")
+        st.caption(f":material/article: [{name}]({entry.link})")
 
 
 def _relations(entry: Entry, spec: RunSpec) -> None:
@@ -189,7 +203,9 @@ def _relations(entry: Entry, spec: RunSpec) -> None:
     if not links:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Made of" if entry.kind == "recipe" else "Part of", width="content")
+        st.caption(tr("Made of") if entry.kind == "recipe" else tr("Part of"), width="content")
         for kind, name in links:
-            label = title(kind, name) + ("" if kind == "recipe" else f" ({kind})")
+            label = title(kind, name)
+            if kind != "recipe":
+                label = tr("{part} ({kind})", part=label, kind=tr(PART_KINDS[kind]))
             st.page_link("app_pages/zoo.py", label=label, query_params={KIND: kind, NAME: name})

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from app.i18n import tr
 from app.jobs import settings
 from app.jobs.liveness import process_state
 from app.jobs.store import RunStore, StoreError, open_store
@@ -64,7 +65,7 @@ class LocalExecutor:
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._children: list[subprocess.Popen[bytes]] = []
-        self._problem: str | None = None
+        self._broken = False
         self._not_before = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -73,7 +74,9 @@ class LocalExecutor:
     @property
     def problem(self) -> str | None:
         """Why no worker can be started, in one sentence; None when all is well."""
-        return self._problem
+        if not self._broken:
+            return None
+        return tr("The worker could not go on: see {log}.", log=self._store.home / "worker.log")
 
     def ensure_worker(self) -> None:
         """Make sure that there are as many workers as there are runs for, up to `SEESAW_WORKERS`."""
@@ -105,7 +108,7 @@ class LocalExecutor:
             self._reap()
             alive = {worker.pid for worker in self._store.workers() if process_state(worker) == "alive"}
             if alive:
-                self._problem = None
+                self._broken = False
             missing = min(wanted, slots) - len(alive | {child.pid for child in self._children})
             if missing <= 0 or time.monotonic() < self._not_before:
                 return
@@ -138,7 +141,7 @@ class LocalExecutor:
         for child in [child for child in self._children if child.poll() is not None]:
             self._children.remove(child)
             if child.returncode > 0:
-                self._problem = f"The worker could not go on: see {self._store.home / 'worker.log'}."
+                self._broken = True
                 self._not_before = time.monotonic() + BROKEN_SECONDS
 
     def _supervise(self) -> None:
@@ -180,7 +183,9 @@ def get_executor(store: RunStore | None = None) -> Executor:
         SettingsError: there is no such executor.
     """
     if settings.executor() != "local":
-        raise settings.SettingsError(f"SEESAW_EXECUTOR must be 'local', not {settings.executor()!r}.")
+        raise settings.SettingsError(
+            tr("SEESAW_EXECUTOR must be 'local', not {given}.", given=repr(settings.executor()))
+        )
     store = store or open_store()
     with _executors_lock:
         if store not in _executors:

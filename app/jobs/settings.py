@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from app.i18n import tr
+
 
 class SettingsError(ValueError):
     """An environment variable that cannot be used. The message is one line: its name and what would be right."""
@@ -57,5 +59,10 @@ def _number(name: str, default: float, *, least: float, most: float) -> float:
     except ValueError:
         value = float("nan")
     if not least <= value <= most:
-        raise SettingsError(f"{name} must be a number from {least:g} to {most:g}, not {text!r}.")
+        raise SettingsError(
+            tr(
+                "{name} must be a number from {least:g} to {most:g}, not {given}.",
+                name=name, least=least, most=most, given=repr(text),
+            )
+        )  # fmt: skip
     return value

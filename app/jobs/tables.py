@@ -29,6 +29,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.i18n import tr
+
 #: Places in the queue from here on are those of sweeps.
 SWEEP_PLACE = 2**30
 #: How long a writer waits for another one.
@@ -198,20 +200,24 @@ def open_engine(text: str) -> Engine:
         url = make_url(text)
         sqlite = url.get_backend_name() == "sqlite"
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError("SEESAW_STORE is not an SQLAlchemy URL such as sqlite:////data/store.sqlite.") from error
+        raise StoreError(tr("SEESAW_STORE is not an SQLAlchemy URL such as sqlite:////data/store.sqlite.")) from error
     if sqlite:
         if url.database in (None, "", ":memory:"):
-            raise StoreError("SEESAW_STORE must name a file: workers cannot see an SQLite store in memory.")
+            raise StoreError(tr("SEESAW_STORE must name a file: workers cannot see an SQLite store in memory."))
         path = Path(str(url.database)).expanduser().absolute()
         url = url.set(database=str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"The folder {path.parent} cannot be made: set SEESAW_HOME to one that can.") from error
+            raise StoreError(
+                tr("The folder {folder} cannot be made: set SEESAW_HOME to one that can.", folder=path.parent)
+            ) from error
     try:
         engine = create_engine(url)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"The database driver of SEESAW_STORE is not installed: {error}.") from error
+        raise StoreError(
+            tr("The database driver of SEESAW_STORE is not installed: {problem}.", problem=error)
+        ) from error
     if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -234,16 +240,26 @@ def store_errors(engine: Engine) -> Iterator[None]:
         name = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
         if "not a database" in reason or "malformed" in reason:
-            advice = "is not a sound SQLite database: move it away, or let SEESAW_STORE name another file."
+            problem = tr(
+                "The run store {name} is not a sound SQLite database: move it away, or let SEESAW_STORE name another "
+                "file.",
+                name=name,
+            )
         elif "unable to open" in reason or "readonly" in reason:
-            advice = "cannot be written: check its rights, or set SEESAW_HOME to a folder of your own."
+            problem = tr(
+                "The run store {name} cannot be written: check its rights, or set SEESAW_HOME to a folder of your own.",
+                name=name,
+            )
         elif "locked" in reason:
-            advice = f"was locked by another program for {BUSY_SECONDS:g} seconds: close that program."
+            problem = tr(
+                "The run store {name} was locked by another program for {seconds:g} seconds: close that program.",
+                name=name, seconds=BUSY_SECONDS,
+            )  # fmt: skip
         elif "no such table" in reason:
-            advice = "was removed or replaced while in use: start the app again."
+            problem = tr("The run store {name} was removed or replaced while in use: start the app again.", name=name)
         else:
-            advice = f"does not answer ({reason})."
-        raise StoreError(f"The run store {name} {advice}") from error
+            problem = tr("The run store {name} does not answer ({reason}).", name=name, reason=reason)
+        raise StoreError(problem) from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -279,4 +295,6 @@ def _check_columns(connection: Connection) -> None:
         missing = {column.name for column in table.columns} - {str(c["name"]) for c in there.get_columns(table.name)}
         if missing:
             name = connection.engine.url.render_as_string()
-            raise StoreError(f"The run store {name} was written by another version: move it away, or use that version.")
+            raise StoreError(
+                tr("The run store {name} was written by another version: move it away, or use that version.", name=name)
+            )
