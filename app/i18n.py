@@ -78,13 +78,17 @@ def speaking(locale: str) -> Iterator[None]:
         _spoken.reset(before)
 
 
-def as_read(make: Callable[[], T]) -> Callable[[], T]:
-    """`make` in the language of the one who reads this now: for files that are made later, in a thread of their own."""
+def as_read(make: Callable[P, T]) -> Callable[P, T]:
+    """`make` in the language of whoever reads this now, whenever it is called.
+
+    For files that are made later, in a thread of their own, and for names of choices, which Streamlit asks for again
+    when it reads what a browser has sent: that is in the language of the page that was shown.
+    """
     spoken = language()
 
-    def made() -> T:
+    def made(*args: P.args, **kwargs: P.kwargs) -> T:
         with speaking(spoken):
-            return make()
+            return make(*args, **kwargs)
 
     return made
 

@@ -9,7 +9,7 @@ import streamlit as st
 from app import services, wording
 from app.charts.runs import MOST_RUNS
 from app.comparing import Compared, name_runs
-from app.i18n import tr
+from app.i18n import as_read, tr
 from app.jobs.records import RunRecord
 from app.library import EXAMPLE_PREFIX, is_example
 
@@ -30,7 +30,7 @@ def pick_runs() -> list[Compared]:
 
     chosen = st.multiselect(
         tr("Runs to compare (two to {most})", most=MOST_RUNS), list(records), key=KEY, max_selections=MOST_RUNS,
-        format_func=name, persist_state="session", placeholder=tr("Pick finished runs"),
+        format_func=as_read(name), persist_state="session", placeholder=tr("Pick finished runs"),
         help=tr("The first one is what the others are measured against."),
     )  # fmt: skip
     written = ",".join(chosen)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.components.url_values import UrlValues
 from app.core_texts import label, paragraphs, words
-from app.i18n import core, tr
+from app.i18n import as_read, core, tr
 from app.url_text import one_or_each
 
 #: A range up to this wide is a slider, a wider one a number to type.
@@ -126,7 +126,7 @@ def _control(name: str, field: Mapping[str, Any], start: Any, form: Form, allowe
 
 
 def _pick(name: str, field: Mapping[str, Any], start: Any, kept: dict[str, Any]) -> Any:
-    return st.selectbox(_named(name), list(field["enum"]), format_func=_choice, **kept)
+    return st.selectbox(_named(name), list(field["enum"]), format_func=as_read(_choice), **kept)
 
 
 def _integer(name: str, field: Mapping[str, Any], start: int | None, kept: dict[str, Any]) -> int | None:

@@ -16,7 +16,7 @@ from app.components.url_values import UrlValues, load
 from app.core_sentences import sentence
 from app.core_texts import title as title_of
 from app.families import family
-from app.i18n import core, tr
+from app.i18n import as_read, core, tr
 from app.setup_values import (
     DEFAULT_DATA,
     DEFAULT_TRUNK,
@@ -53,7 +53,7 @@ class Setup:
 def preset_strip() -> None:
     """One click sets data and model; a single-choice row that remembers nothing."""
     st.pills(
-        tr("Presets"), list(PRESETS), key="preset", format_func=core, on_change=_apply_preset,
+        tr("Presets"), list(PRESETS), key="preset", format_func=as_read(core), on_change=_apply_preset,
         label_visibility="collapsed",
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def published_systems() -> None:
     """Systems from papers and companies, each with its problem and a button that sets the controls to it."""
     with st.popover(tr("Published systems"), width="stretch"):
         names = registry.names("recipe")
-        chosen = st.selectbox(tr("System"), names, format_func=lambda n: title_of("recipe", n), key="recipe")
+        chosen = st.selectbox(tr("System"), names, format_func=as_read(lambda n: title_of("recipe", n)), key="recipe")
         card = cast(type[RecipeOptions], registry.get("recipe", chosen)).card
         st.markdown(core(card.problem))
         source = tr("{authors}, {year}.", authors=card.authors, year=card.year) if card.year else ""
@@ -212,7 +212,7 @@ class _Parts:
             st.session_state[key] = default
         name = str(
             st.selectbox(
-                title, names, key=key, format_func=lambda n: titled(kind, n), persist_state="session",
+                title, names, key=key, format_func=as_read(lambda n: titled(kind, n)), persist_state="session",
                 help=None if explained else in_short(self._catalogue[kind][st.session_state[key]]),
             )
         )  # fmt: skip

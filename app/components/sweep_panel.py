@@ -13,7 +13,7 @@ from app.analysis import OWN_FILE, Budget
 from app.components.options_form import options_form
 from app.core_sentences import sentence
 from app.core_texts import title
-from app.i18n import mark, tr, trn
+from app.i18n import as_read, mark, tr, trn
 from app.jobs.records import RunRecord
 from app.sweeps import MOST_RUNS, Order, Plan
 from mtl_core import comparison, registry
@@ -65,7 +65,7 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
         tr("Models"),
         trunks,
         FIRST_TRUNKS,
-        format_func=lambda name: title("trunk", name),
+        format_func=as_read(lambda name: title("trunk", name)),
         key="sweep.trunks",
         **kept,
     )
@@ -73,7 +73,7 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
     with left:
         how = st.segmented_control(
             tr("Loss weights"), (EQUAL, GRID, SEARCH), default=EQUAL, key="sweep.weights", required=True,
-            format_func=tr,
+            format_func=as_read(tr),
             help=tr(
                 "Grid: the ratios you choose. Search: an optimiser looks for weights on the Pareto front, judged by "
                 "validation rows."
@@ -133,7 +133,7 @@ def _variants(how: str | None, task_x: str, task_y: str) -> tuple[Sequence[float
         trials = int(st.slider(tr("Trials per model"), 8, 64, 24, step=8, key="sweep.trials", **kept))
     others = [name for name in registry.names("balancer") if name != "static"]
     balancers = st.multiselect(
-        tr("Balancers, beside fixed weights"), others, format_func=lambda name: title("balancer", name),
+        tr("Balancers, beside fixed weights"), others, format_func=as_read(lambda name: title("balancer", name)),
         key="sweep.balancers", placeholder=tr("None"), **kept,
     )  # fmt: skip
     equal = st.toggle(
@@ -158,7 +158,7 @@ def _elsewhere(spec: RunSpec) -> tuple[str, dict[str, Any], dict[str, Any]]:
         names = [name for name in catalogue if name != OWN_FILE]
         dataset = st.selectbox(
             tr("Data set"), names, names.index(same[0]) if same[0] in names else 0, key="sweep.data",
-            format_func=lambda name: title("dataset", name), persist_state="session",
+            format_func=as_read(lambda name: title("dataset", name)), persist_state="session",
         )  # fmt: skip
         preset = catalogue[dataset]["preset"]["spec"]
         start = same[1]["options"] if dataset == same[0] else preset["data"].get("options", {})

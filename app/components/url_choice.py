@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.i18n import as_read
+
 
 def url_choice(
     label: str,
@@ -27,7 +29,7 @@ def url_choice(
     _take_up(key, asked, asked if asked in names else None)
     if st.session_state.get(key) not in names:
         st.session_state[key] = default
-    chosen = str(control(label, names, key=key, format_func=title, persist_state="session", **arguments))
+    chosen = str(control(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments))
     _write_down(key, asked, chosen, default)
     return chosen
 
@@ -40,7 +42,9 @@ def url_choices(
     known = [name for name in dict.fromkeys((asked or "").split(",")) if name in names]
     _take_up(key, asked, known or None)
     st.session_state[key] = [name for name in st.session_state.get(key, ()) if name in names]
-    chosen = list(st.multiselect(label, names, key=key, format_func=title, persist_state="session", **arguments))
+    chosen = list(
+        st.multiselect(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments)
+    )
     _write_down(key, asked, ",".join(chosen), "")
     return chosen
 
