@@ -236,19 +236,15 @@ def _train_together(members: list[_Member], step_seconds: float, dropped: Contai
         for place in leaving:
             if under_way[place].index not in dropped:
                 yield _finish(under_way[place], population, place, splits)
-        if leaving:
-            staying = [place for place in range(len(under_way)) if place not in leaving]
-            if not staying:
-                return
-            under_way = _keep(under_way, staying, population, splits)
+        under_way = _without(leaving, under_way, population, splits)
+        if not under_way:
+            return
         epoch += 1
         done = yield from _one_epoch(under_way, epoch, population, splits.shelves["train"], step_seconds, dropped)
         broken = yield from _after_epoch(under_way, epoch, done, population, splits, dropped)
-        if broken:
-            staying = [place for place in range(len(under_way)) if place not in broken]
-            if not staying:
-                return
-            under_way = _keep(under_way, staying, population, splits)
+        under_way = _without(broken, under_way, population, splits)
+        if not under_way:
+            return
 
 
 def _after_epoch(
@@ -299,9 +295,12 @@ def _after_epoch(
     return broken
 
 
-def _keep(members: list[_Member], staying: list[int], population: Population, splits: _Splits) -> list[_Member]:
-    population.keep(staying)
-    splits.keep(staying)
+def _without(leaving: Sequence[int], members: list[_Member], population: Population, splits: _Splits) -> list[_Member]:
+    """The members that go on, in a population and with rows of their own."""
+    staying = [place for place in range(len(members)) if place not in leaving]
+    if leaving and staying:
+        population.keep(staying)
+        splits.keep(staying)
     return [members[place] for place in staying]
 
 

@@ -65,8 +65,7 @@ class Shelf:
             )
         #: Rows of each member.
         self.count = len(splits[0].labels)
-        #: Parts that say the same of every row: masks of tasks without a sample space, no missing numbers, no truth.
-        self._constant = [_is_constant(part) for part in (*self._rows.inputs, *self._rows[1:])]
+        self._constant: list[bool] | None = None
 
     def batch(self, index_MB: Tensor) -> Rows:
         """Each member's rows at its own indices: tensors [M, B, ...]."""
@@ -94,7 +93,11 @@ class Shelf:
             # Copies whole rows; an index in brackets goes number by number, which takes three times as long.
             return flat.index_select(0, index.flatten()).reshape(shape)
 
-        parts = list(map(pick, (*self._rows.inputs, *self._rows[1:]), self._constant))
+        everything = (*self._rows.inputs, *self._rows[1:])
+        if self._constant is None:
+            # What says the same of every row: masks of tasks without a sample space, no missing numbers, no truth.
+            self._constant = list(map(_is_constant, everything))
+        parts = list(map(pick, everything, self._constant))
         inputs = len(self._rows.inputs)
         return Rows(Inputs(*parts[:inputs]), *parts[inputs:])
 
