@@ -20,6 +20,7 @@ from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DatasetOptions
 from mtl_core.data.load import load
 from mtl_core.engine.population import Noise, Population
+from mtl_core.engine.replay import WORKED_OUT
 from mtl_core.engine.rows import Shelf, to_device
 from mtl_core.spec import RunSpec
 from mtl_core.threads import spare_a_core
@@ -75,7 +76,8 @@ def main() -> int:
         trunk = preset.preset()["spec"]["model"]["trunk"]["name"]
         spec = preset_spec(DATASET, trunk, balancer={"name": name})
         steppers[name] = Stepper(spec, chosen.steps)
-        steppers[name].lap()
+        for _ in range(2 + WORKED_OUT // chosen.steps):
+            steppers[name].lap()  # from here on its steps are played
     laps: dict[str, list[float]] = {name: [] for name in steppers}
     bases: dict[str, list[float]] = {name: [] for name in steppers}
     for _ in range(chosen.rounds):

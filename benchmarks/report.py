@@ -7,7 +7,13 @@ from pathlib import Path
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 #: Sections in the order in which they stand.
-TITLES = ("Throughput", "A sweep as a population", "Balancers", "From click to curve")
+TITLES = (
+    "Throughput",
+    "Where a step's time goes",
+    "A sweep as a population",
+    "Balancers",
+    "From click to curve",
+)
 HEAD = """# Benchmarks
 
 Each section is written by the command that it names; figures are never typed in. Contestants take turns in rounds, and

@@ -9,6 +9,7 @@ would.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -40,13 +41,13 @@ class Replay(Generic[T]):
     def __init__(self, function: Callable[..., T]) -> None:
         self._function = function
         self._seen: dict[Any, int] = {}
-        self._programs: dict[Any, _Program | None] = {}
-        self._on_trial: dict[Any, _Program] = {}
+        self._programs: dict[Any, Program | None] = {}
+        self._on_trial: dict[Any, Program] = {}
 
     @property
-    def programs(self) -> int:
-        """How many shapes of calls are played."""
-        return sum(program is not None for program in self._programs.values())
+    def programs(self) -> list[Program]:
+        """One for each kind of call that is played."""
+        return [program for program in self._programs.values() if program is not None]
 
     def __call__(self, *args: Any) -> T:
         """What the function returns."""
@@ -89,27 +90,16 @@ class _Call(NamedTuple):
     made: list[int]
 
 
-class _Program:
+class Program:
     """The recorded kernels, compiled into one call."""
 
     def __init__(
         self, calls: Sequence[_Call], constants: dict[int, Tensor], inputs: Sequence[Tensor], out: Any
     ) -> None:
-        self._out = out
-        results = [place.number for place in _places(out)]
-
-        def run(*given: Tensor) -> tuple[Tensor, ...]:
-            tensors = {**constants, **dict(enumerate(given))}
-            for call in calls:
-                args, kwargs = tree_map(
-                    lambda x: tensors[x.number] if _is_place(x) else x, (call.args, call.kwargs), is_leaf=_is_place
-                )
-                tensors.update(zip(call.made, _tensors(call.kernel(*args, **kwargs)), strict=True))
-            return tuple(tensors[number] for number in results)
-
+        self._calls, self._constants, self._out = calls, constants, out
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # that numbers become constants is what a recording is for
-            self._compiled = torch.jit.trace(run, tuple(inputs), check_trace=False)
+            self._compiled = torch.jit.trace(self._run, tuple(inputs), check_trace=False)
 
     @torch.no_grad()
     def play(self, inputs: Sequence[Tensor]) -> Any:
@@ -118,6 +108,26 @@ class _Program:
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             results = self._compiled(*inputs)
         return _filled(self._out, iter(results))
+
+    @torch.no_grad()
+    def timed(self, inputs: Sequence[Tensor]) -> list[tuple[str, float]]:
+        """Each kernel's name and seconds of processor time, called one after the other from Python."""
+        found: list[tuple[str, float]] = []
+        self._run(*inputs, clock=lambda name, seconds: found.append((name, seconds)))
+        return found
+
+    def _run(self, *given: Tensor, clock: Callable[[str, float], None] | None = None) -> tuple[Tensor, ...]:
+        tensors = {**self._constants, **dict(enumerate(given))}
+        for call in self._calls:
+            args, kwargs = tree_map(
+                lambda x: tensors[x.number] if _is_place(x) else x, (call.args, call.kwargs), is_leaf=_is_place
+            )
+            start = time.thread_time()
+            made = call.kernel(*args, **kwargs)
+            if clock is not None:
+                clock(call.kernel._schema.name, time.thread_time() - start)
+            tensors.update(zip(call.made, _tensors(made), strict=True))
+        return tuple(tensors[place.number] for place in _places(self._out))
 
 
 class _Recorder(TorchDispatchMode):
@@ -177,7 +187,7 @@ def _shape(tree: Any, found: list[Tensor]) -> Any:
     return tree
 
 
-def _record(function: Callable[..., Any], inputs: Sequence[Tensor], args: Sequence[Any]) -> tuple[Any, _Program | None]:
+def _record(function: Callable[..., Any], inputs: Sequence[Tensor], args: Sequence[Any]) -> tuple[Any, Program | None]:
     """What the function returns, and its program; none where it cannot be played."""
     recorder = _Recorder(inputs)
     with recorder:
@@ -186,7 +196,7 @@ def _record(function: Callable[..., Any], inputs: Sequence[Tensor], args: Sequen
         return out, None
     places = tree_map(lambda x: recorder.place(x) if isinstance(x, Tensor) else x, out)
     calls = _needed(recorder.calls, {place.number for place in _places(places)})
-    return out, _Program(calls, recorder.constants, inputs, places)
+    return out, Program(calls, recorder.constants, inputs, places)
 
 
 def _needed(calls: Sequence[_Call], results: set[int]) -> list[_Call]:

@@ -1,0 +1,109 @@
+"""Where a step's time goes: `python -m benchmarks.kernels` writes a section of docs/benchmarks.md.
+
+The kernels of one training step of the models of `benchmarks.throughput`, called one by one with a clock around each:
+processor time of one thread, median over many batches. The last lines are the same step as it is played, with fetching
+its rows and the optimiser, and the time that its multiply-adds would take at the rate of large matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+
+import torch
+
+from benchmarks import contest, machine, report
+from benchmarks.throughput import TITLES
+from mtl_core.data.load import load
+from mtl_core.engine.population import Noise, Population
+from mtl_core.engine.replay import WORKED_OUT, Replay
+from mtl_core.engine.rows import Shelf, to_device
+from mtl_core.train import build_model
+
+#: What a kernel is for, by its name; the first line that has it counts.
+KINDS = {
+    "products with the wide first layers, forward and backward": ("mm", "addmm"),
+    "batched products: further layers, towers, mixes": ("bmm", "baddbmm"),
+    "embeddings: lookup and its gradient": ("index_select", "index_add", "scatter_add", "index_put_"),
+    "activations and sums over rows": ("relu", "relu_", "threshold_backward", "sum"),
+    "softmax of the gates": ("_softmax", "_softmax_backward_data"),
+    "copies": ("cat", "clone", "copy_", "select_backward", "slice_backward", "stack", "_to_copy"),
+}
+REST = "all others: losses, weights, views"
+
+
+class Profile:
+    """One model's step, kernel by kernel."""
+
+    def __init__(self, kind: str) -> None:
+        spec = contest.spec(kind, 0, 1)
+        data = load(spec.data, 0)
+        rows = to_device(data.train, torch.device("cpu"))
+        self._shelf = Shelf([rows])
+        self._population = Population([spec], [build_model(spec, data)], rows)
+        self._population.train_mode()
+        self._order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
+        for place in range(WORKED_OUT + 2):
+            self._step(place)
+
+    def _step(self, place: int) -> None:
+        index = self._order.roll(-place * contest.BATCH)[: contest.BATCH]
+        self._population.step(self._shelf.shared_batch(index), Noise(), per_member=False)
+
+    def whole(self, steps: int) -> float:
+        """Milliseconds of a step as it is played."""
+        start = time.process_time()
+        for place in range(steps):
+            self._step(place)
+        return 1e3 * (time.process_time() - start) / steps
+
+    def kernels(self) -> dict[str, float]:
+        """Milliseconds by kind of kernel, in one step."""
+        slopes = self._population._slopes
+        assert isinstance(slopes, Replay)
+        index = self._order[torch.randperm(len(self._order))[: contest.BATCH]]
+        rows = self._shelf.shared_batch(index)
+        balance = self._population.balance
+        inputs = [*self._population._tensors, *balance.values(), *rows.inputs, *rows[1:]]
+        found = dict.fromkeys([*KINDS, REST], 0.0)
+        for name, seconds in slopes.programs[0].timed(inputs):
+            short = name.removeprefix("aten::")
+            found[next((kind for kind, names in KINDS.items() if short in names), REST)] += 1e3 * seconds
+        return found
+
+
+def main() -> int:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=60)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    contest.enter()
+    columns: dict[str, list[float]] = {}
+    for kind in TITLES:
+        profile = Profile(kind)
+        laps = [profile.kernels() for _ in range(chosen.steps)]
+        times = [statistics.median(lap[name] for lap in laps) for name in (*KINDS, REST)]
+        limit = 3e3 * contest.BATCH * contest.multiply_adds(kind) / machine.multiply_rate()
+        columns[kind] = [*times, sum(times), min(profile.whole(20) for _ in range(5)), limit]
+    names = [*KINDS, REST, "together", "the step as it is played", "its multiply-adds at the machine's rate"]
+    rows = []
+    for line, name in enumerate(names):
+        cells = []
+        for values in columns.values():
+            share = f" ({100 * values[line] / values[len(KINDS) + 1]:.0f}%)" if line <= len(KINDS) else ""
+            cells.append(f"{values[line]:.2f}{share}")
+        rows.append([name, *cells])
+    about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
+    command = f"python -m benchmarks.kernels --steps {chosen.steps}"
+    head = ["milliseconds", *TITLES.values()]
+    body = f"`{command}`, on {machine.describe()}.\n\n{about}\n\n{report.table(head, rows)}"
+    print(body)
+    report.write("Where a step's time goes", body)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
