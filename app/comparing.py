@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from app import analysis, wording
-from app.core_texts import title
+from app.core_texts import gate_name, title
 from app.i18n import tr
 from app.jobs.records import RunRecord
 from app.library import History
@@ -274,7 +274,7 @@ def gate_rows(run: Compared, level: int, gates: Mapping[str, GateSummary]) -> pd
         idle = [chosen.experts[e].name for e in found.idle]
         rows.append(
             {
-                tr("gate"): gate.name,
+                tr("gate"): gate_name(gate),
                 tr("entropy of a row"): f"{found.row_entropy:.2f}",
                 tr("entropy of the mean"): f"{found.mean_entropy:.2f}",
                 tr("experts used per row"): tr("{n:.1f} of {all}", n=found.effective, all=len(gate.sees)),
@@ -297,7 +297,7 @@ def utilisation_sentence(run: Compared, level: int, gates: Mapping[str, GateSumm
             continue
         # The two entropies differ by as much as rows differ in what they choose.
         apart = found.mean_entropy - found.row_entropy
-        told: dict[str, Any] = {"gate": gate.name, "n": found.effective, "all": len(gate.sees)}
+        told: dict[str, Any] = {"gate": gate_name(gate), "n": found.effective, "all": len(gate.sees)}
         if apart > 0.1:
             parts.append(tr("{gate} uses {n:.1f} of {all} experts per row, row by row differently", **told))
         else:

@@ -8,6 +8,7 @@ part or option has its line there before anybody asks. No Streamlit, no torch.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,9 +17,11 @@ from app.i18n import core
 from app.setup_values import PRESETS
 from mtl_core import registry
 from mtl_core.card import Card
+from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DatasetOptions
 from mtl_core.options import Options
 from mtl_core.spec import RunSpec, TrainingSpec
+from mtl_core.trunks.wiring import Gate
 
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
@@ -55,6 +58,20 @@ def in_words(name: str) -> str:
     return words(name) if said == label(name) else said
 
 
+def gate_name(gate: Gate) -> str:
+    """What a gate is called: a task's own by the task, others in the reader's language (shared, all tasks, next S2)."""
+    if gate.owner is not None:
+        return gate.name
+    words, number = _numbered(gate.name)
+    return core(words) + number
+
+
+def _numbered(name: str) -> tuple[str, str]:
+    """next S2 -> next, S2 with the blank before it; of a name without a number all is words."""
+    found = re.fullmatch(r"(.*?)( S\d+)?", name)
+    return (found[1], found[2] or "") if found else (name, "")
+
+
 def core_texts() -> dict[str, list[str]]:
     """Every text with its places, in teaching order."""
     found: dict[str, list[str]] = {}
@@ -88,8 +105,12 @@ def _walk() -> Iterator[tuple[str, str]]:
             yield group, f"group of {kind}s"
         for name in registry.names(kind):
             yield from _part(kind, name)
-    training = "training"
-    yield from _options(registry.json_schema(TrainingSpec), training)
+    for name in registry.names("trunk"):
+        for level in preset_spec("conflict", name).wiring.levels:
+            for gate in level.gates:
+                if gate.owner is None:
+                    yield _numbered(gate.name)[0], f"trunk {name}: gate of no task"
+    yield from _options(registry.json_schema(TrainingSpec), "training")
     towers = registry.json_schema(RunSpec)["$defs"]["ModelSpec"]["properties"]["towers"]
     yield from _options({"properties": {"towers": towers}}, "model")
 

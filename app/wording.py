@@ -73,8 +73,12 @@ def source_line(history: History) -> str:
 
 
 def capital(text: str) -> str:
-    """The first letter as at the head of a sentence; what follows stays: PLE does."""
-    return text[:1].upper() + text[1:]
+    """The first letter as at the head of a sentence; what follows stays: PLE does.
+
+    Where a script has no capitals, as Chinese, a task's name at the head keeps its own letters.
+    """
+    plain = any(letter.isalpha() and letter.upper() == letter.lower() for letter in text)
+    return text if plain else text[:1].upper() + text[1:]
 
 
 def join(parts: Sequence[str]) -> str:

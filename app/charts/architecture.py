@@ -13,6 +13,7 @@ import pandas as pd
 from app.charts.drawing import Drawing, template
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, pale, task_colours
+from app.core_texts import gate_name
 from app.i18n import by_language, tr
 from mtl_core.trunks.wiring import Expert, Gate, Wiring, gate_key
 
@@ -180,11 +181,18 @@ def layout(
                 link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), width, colour, opacity, about, share < 0)
             for e in gate.native:
                 start, end = (x_expert + 0.3, spots[e] + 0.025), (x_gate - 0.05, y + 0.03)
-                about = tr("{expert} also reaches {gate} past the gate", expert=level.experts[e].name, gate=gate.name)
+                about = tr(
+                    "{expert} also reaches {gate} past the gate", expert=level.experts[e].name, gate=gate_name(gate)
+                )
                 link(start, end, 2.0, colour, 0.9, about, dashed=True)
             nodes.append(
                 {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
-                | {"fill": "#FFFFFF", "about": tr("gate of {gate}", gate=gate.name), "shape": "gate", "ink": colour}
+                | {
+                    "fill": "#FFFFFF",
+                    "about": tr("gate of {gate}", gate=gate_name(gate)),
+                    "shape": "gate",
+                    "ink": colour,
+                }
                 | {"lines": 0}
             )
             mixes[g] = (x_gate + 0.06, y)
@@ -214,12 +222,12 @@ def _whose(expert: Expert, tasks: Sequence[str]) -> str:
 
 def _about(gate: Gate, expert: str, share: float, trained: bool) -> str:
     if not trained:
-        return tr("{gate} may mix {expert}", gate=gate.name, expert=expert)
+        return tr("{gate} may mix {expert}", gate=gate_name(gate), expert=expert)
     if gate.kind == "softmax":
-        return tr("{gate} takes {share:.0%} from {expert}", gate=gate.name, expert=expert, share=share)
+        return tr("{gate} takes {share:.0%} from {expert}", gate=gate_name(gate), expert=expert, share=share)
     if gate.kind == "select" and share < NONE:
-        return tr("{gate} leaves out {expert}", gate=gate.name, expert=expert)
-    return tr("{gate} weighs {expert} by {share:.2f}", gate=gate.name, expert=expert, share=share)
+        return tr("{gate} leaves out {expert}", gate=gate_name(gate), expert=expert)
+    return tr("{gate} weighs {expert} by {share:.2f}", gate=gate_name(gate), expert=expert, share=share)
 
 
 def wrapped(name: str) -> str:

@@ -12,6 +12,7 @@ from app.charts.architecture import untrained
 from app.charts.drawing import Drawing, template
 from app.charts.order import drawing_order
 from app.charts.palette import expert_colour, pale
+from app.core_texts import gate_name
 from app.i18n import by_language, tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring, gate_key
@@ -77,7 +78,7 @@ def bar_rows(wiring: Wiring, gates: Mapping[str, GateSummary]) -> pd.DataFrame:
             start = left if mean < 0 else right
             strength = 0.5 if expert.owner is not None else (0.75 if place % 2 else 0.5)
             rows.append(
-                {"gate": gate.name, "expert": expert.name, "mean": mean, "start": start, "end": start + mean}
+                {"gate": gate_name(gate), "expert": expert.name, "mean": mean, "start": start, "end": start + mean}
                 | {"colour": pale(expert_colour(expert.owner), strength)}
             )
             right, left = (right, left + mean) if mean < 0 else (right + mean, left)

@@ -11,8 +11,10 @@ import pandas as pd
 
 from app.charts.architecture import wrapped
 from app.charts.drawing import Drawing, template
+from app.charts.labels import letters
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, expert_colour
+from app.core_texts import gate_name
 from app.i18n import by_language, mark, tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring, gate_key
@@ -145,7 +147,7 @@ def gate_matrix(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
     for gate in chosen.gates:
         summary = gates.get(gate_key(level, gate.name))
         values.append([summary.mean[e] if summary and e in gate.sees else None for e in order])
-    rows = [(gate.name, expert_colour(gate.owner)) for gate in chosen.gates]
+    rows = [(gate_name(gate), expert_colour(gate.owner)) for gate in chosen.gates]
     return matrix(rows, [chosen.experts[e].name for e in order], values, scale, what=tr("mean weight"))
 
 
@@ -162,7 +164,7 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
         base = (count - 1 - g) * (1 + GAP)
         colour = expert_colour(gate.owner)
         summary = gates.get(gate_key(level, gate.name))
-        texts.append({"x": -0.62, "y": base + 0.5, "text": gate.name, "colour": colour, "role": "gate"})
+        texts.append({"x": -0.62, "y": base + 0.5, "text": gate_name(gate), "colour": colour, "role": "gate"})
         for tick in sorted({low, 0.0, high}):
             y = base + (tick - low) / (high - low)
             marks.append({"x0": -0.5, "x1": len(order) - 0.4, "y": y, "colour": QUIET, "role": "grid", "about": ""})
@@ -175,7 +177,7 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
                 continue
             counts, bins = summary.histogram[e], len(summary.histogram[e])
             peak = max(counts) or 1
-            about = tr("{gate} on {expert}: mean {mean:.3f}", gate=gate.name, expert=name, mean=summary.mean[e])
+            about = tr("{gate} on {expert}: mean {mean:.3f}", gate=gate_name(gate), expert=name, mean=summary.mean[e])
             filled = [i for i, c in enumerate(counts) if c]
             # One empty bin at each end, so that the outline closes.
             for i in range(max(filled[0] - 1, 0), min(filled[-1] + 2, bins)) if filled else ():
@@ -201,7 +203,7 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
         "marks": pd.DataFrame(marks, columns=["x0", "x1", "y", "colour", "role", "about"]),
         "texts": pd.DataFrame(texts, columns=["x", "y", "text", "colour", "role"]),
     }
-    longest = max(len(gate.name) for gate in chosen.gates)
+    longest = max(letters(gate_name(gate)) for gate in chosen.gates)
     lines = 1 + max(wrapped(chosen.experts[e].name).count("\n") for e in order)
     return Drawing(_spread_template(count, len(order), min(longest, 14), lines), data)
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 #: Rough size of a letter at the labels' font size, in pixels.
 LETTER, LINE = 7.5, 17.0
 Box = tuple[float, float, float, float]
+
+
+def letters(text: str) -> int:
+    """How many letters wide a text is: a Chinese character takes the room of two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def place_labels(
@@ -27,7 +33,7 @@ def place_labels(
     taken: list[Box] = [(x - 9, y - 9, x + 9, y + 9) for x, y in anchors]
     offsets: list[tuple[float, float]] = []
     for (x, y), text in zip(anchors, texts, strict=True):
-        half_w, half_h = len(text) * LETTER / 2, LINE / 2
+        half_w, half_h = letters(text) * LETTER / 2, LINE / 2
         best: tuple[float, float, float] | None = None
         for distance in (18, 34, 52, 74, 100):
             if best is not None and best[0] <= distance * 2:

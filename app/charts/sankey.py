@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, hue, pale, tint
+from app.core_texts import gate_name
 from app.i18n import tr
 from mtl_core.trunks.wiring import Gate, Wiring, gate_key
 
@@ -63,7 +64,7 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
             nodes.append(Node(f"{number}.e{e}", expert.name, colour, 2 * number - 1))
         for g in by_owner([gate.owner for gate in level.gates]):
             gate = level.gates[g]
-            name = tr("gate {gate}", gate=gate.name)
+            name = tr("gate {gate}", gate=gate_name(gate))
             nodes.append(Node(f"{number}.g{g}", name, expert_colour(gate.owner), 2 * number))
     drawn: dict[str, float] = {}
     links: list[Link] = []
@@ -85,7 +86,9 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
             through = drawn.get(f"{number}.g{g}", 0.0)
             for e, share in shares(gate, means[gate_key(number, gate.name)]).items():
                 expert_name = level.experts[e].name
-                about = tr("{gate} takes {share:.0%} from {expert}", gate=gate.name, share=share, expert=expert_name)
+                about = tr(
+                    "{gate} takes {share:.0%} from {expert}", gate=gate_name(gate), share=share, expert=expert_name
+                )
                 colour = tint(expert_colour(gate.owner), 0.45)
                 link(f"{number}.e{e}", f"{number}.g{g}", through * share, colour, about)
         for e, expert in enumerate(level.experts):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.charts.architecture import WIDEST, layout
 from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
+from app.charts.labels import letters
 from app.charts.palette import QUIET, task_colours
 from app.charts.svg import picture, text, title
 from app.i18n import tr
@@ -91,7 +92,7 @@ def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 5
     margin = 0.06 * (high - low) or 0.01
     low, high = low - margin, high + margin
     texts = [f"{shortened(line.name, MOST_LETTERS)} {line.points[-1][1]:.4f}" for line in drawn]
-    left, right, top, bottom = 56.0, 16 + BOLD_LETTER * max(map(len, texts)), 12.0, 34.0
+    left, right, top, bottom = 56.0, 16 + BOLD_LETTER * max(map(letters, texts)), 12.0, 34.0
 
     def x(epoch: float) -> float:
         return left + (epoch - 1) / max(epochs - 1, 1) * (width - left - right)
@@ -132,7 +133,7 @@ def gates_svg(wiring: Wiring, gates: Mapping[str, GateSummary], width: float = 5
     """Mean gate weights of the last level: a bar per gate, cut into experts."""
     rows = bar_rows(wiring, gates)
     names = list(dict.fromkeys(rows["gate"]))
-    left, each = min(150.0, 14 + LETTER * max(map(len, names))), 40.0
+    left, each = min(150.0, 14 + LETTER * max(map(letters, names))), 40.0
     low, high = min(0.0, float(rows["end"].min())), max(1.0, float(rows["end"].max()))
 
     def x(value: float) -> float:
@@ -149,7 +150,7 @@ def gates_svg(wiring: Wiring, gates: Mapping[str, GateSummary], width: float = 5
                 f"<rect x='{start:.1f}' y='{top}' width='{end - start:.1f}' height='28' fill='{row['colour']}' "
                 f"stroke='#fff'>{title(f'{name}: {what}')}</rect>"
             )
-            if end - start > LETTER * len(what):
+            if end - start > LETTER * letters(what):
                 parts.append(text((start + end) / 2, top + 18, what, "text-anchor='middle' fill='#1B1E23'", 11))
     alt = tr("Mean gate weights of {gates}", gates=tr(", ").join(names))
     return picture(width, 12 + each * len(names), "".join(parts), alt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from app.charts.labels import letters
 from app.charts.palette import QUIET, hue
 from app.charts.quality import AXES, QualityLine
 from app.charts.runs import VEGA_DASHES
@@ -27,7 +28,7 @@ def flow_svg(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[
     size = sizes(nodes, links)
     last = max(node.column for node in nodes)
     height = height_of(nodes)
-    width = COLUMN * last + NODE + LETTER * max(len(node.label) for node in nodes) + 20
+    width = COLUMN * last + NODE + LETTER * max(letters(node.label) for node in nodes) + 20
     unit = (1 - ROOM) * height / len(tasks)
     left = {node.key: 8 + COLUMN * node.column for node in nodes}
     top = {key: at * height - unit * size[key] / 2 for key, at in middles(nodes, size).items()}

@@ -22,6 +22,7 @@ from app.components.compare_view import abreast, alt_text, card, level_choice
 from app.components.figure_files import offered, remember
 from app.components.live import live_chart
 from app.components.url_choice import url_choice
+from app.core_texts import gate_name
 from app.figures import of_plotly
 from app.i18n import by_language, mark, tr
 from mtl_core.gating import POLARISED
@@ -100,13 +101,15 @@ def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
                     high, low = (content["segments"][column.index(pick(column))] for pick in (max, min))
                     claim = tr(
                         "{gate} gives {expert} {most:.2f} where {column} is {high}, {least:.2f} where it is {low}",
-                        gate=gate.name, expert=chosen.experts[e].name, most=max(column), column=content["feature"],
-                        high=high, least=min(column), low=low,
+                        gate=gate_name(gate), expert=chosen.experts[e].name, most=max(column), high=high,
+                        column=content["feature"], least=min(column), low=low,
                     )  # fmt: skip
                     widest = (spread, claim)
-            st.markdown(tr("**Gate of {gate}**", gate=gate.name))
+            st.markdown(tr("**Gate of {gate}**", gate=gate_name(gate)))
             drawing = matrix(rows, [chosen.experts[e].name for e in order], values, (0.0, 1.0), what=tr("mean weight"))
-            what = tr("Mean weights of the gate of {gate} by {column}.", gate=gate.name, column=content["feature"])
+            what = tr(
+                "Mean weights of the gate of {gate} by {column}.", gate=gate_name(gate), column=content["feature"]
+            )
             live_chart(drawing, alt_text(run, what))
         if widest is None:
             st.caption(tr("This level has no gates."))

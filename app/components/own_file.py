@@ -12,7 +12,7 @@ import streamlit as st
 from app import own_files
 from app.components.url_choice import url_choice
 from app.core_sentences import sentence
-from app.i18n import mark, tr
+from app.i18n import language, mark, tr
 from app.own_files import LabelChoice, OwnFile
 from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
@@ -58,7 +58,8 @@ def _look(path: str) -> Guess:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _adopt(path: str, content: bytes) -> Guess:
+def _adopt(path: str, content: bytes, spoken: str) -> Guess:
+    """Notes are in the language of whoever adopts, so each language has its own."""
     return own_files.adopt(_look(path), content)
 
 
@@ -74,7 +75,7 @@ def _saved_schema(path: Path, guessed: Guess) -> tuple[Guess, str]:
     content = given.getvalue()
     try:
         with st.spinner(tr("Reading the schema")):
-            adopted = _adopt(str(path), content)
+            adopted = _adopt(str(path), content, language())
     except DataError as error:
         refused = tr("{file} cannot be used; everything below stays as it was", file=given.name)
         st.error(sentence(str(error)), title=refused)

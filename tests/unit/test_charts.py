@@ -17,6 +17,7 @@ from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, auc_curves
 from app.charts.drawing import Drawing
 from app.charts.gates import bar_rows, gate_bars
 from app.charts.inside import bounds, gate_spread
+from app.charts.labels import LETTER, letters, place_labels
 from app.charts.order import drawing_order
 from app.charts.palette import (
     FAMILY_COLOURS,
@@ -594,3 +595,15 @@ def test_labels_of_crowded_points_do_not_lie_on_each_other() -> None:
     crowd = [group(f"Model {i}", (10.0 + i / 10, 10.2 + i / 10), (5.0, 5.2)) for i in range(6)]
     labels = seesaw(crowd, "A", "B").data["labels"]
     assert len({(round(x, 1), round(y, 1)) for x, y in zip(labels["x"], labels["y"], strict=True)}) == 6
+
+
+def test_chinese_labels_take_the_room_of_two_letters_each() -> None:
+    assert (letters("MMoE"), letters("共享底层"), letters("MMoE 对")) == (4, 8, 7)
+    marks, names = [(0.0, 0.0), (70.0, 0.0)], ["单任务网络", "共享底层网络"]
+    offsets = place_labels(marks, names)
+    boxes = [
+        (x + dx - letters(name) * LETTER / 2, x + dx + letters(name) * LETTER / 2, y + dy)
+        for (x, y), (dx, dy), name in zip(marks, offsets, names, strict=True)
+    ]
+    (left, right, high), (other_left, other_right, other_high) = boxes
+    assert right <= other_left or other_right <= left or abs(high - other_high) >= 17

@@ -12,15 +12,17 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-from app.core_texts import core_texts, label, paragraphs, template, words
+from app.core_texts import core_texts, gate_name, label, paragraphs, template, words
 from app.families import FAMILIES
 from app.i18n import APP, CORE, ENGLISH, FOLDER, core, languages, speaking
 from app.locale.update import core_template, main, untranslated
 from app.setup_values import PRESETS
 from mtl_core import registry
+from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DatasetOptions
 from mtl_core.options import Options, option
 from mtl_core.spec import TrainingSpec
+from mtl_core.trunks.wiring import Gate
 
 TRANSLATED = [name for name in languages() if name != ENGLISH]
 #: What a translation has to leave as it is: code and formulas.
@@ -56,6 +58,20 @@ def test_training_presets_groups_and_choices_are_found(texts: dict[str, list[str
     assert "head shallow_tower: choice of inner" in texts["escm2 ips"]
 
 
+def test_gates_of_no_task_have_names_in_the_readers_language(texts: dict[str, list[str]]) -> None:
+    def gates(trunk: str) -> list[Gate]:
+        return [gate for level in preset_spec("conflict", trunk).wiring.levels for gate in level.gates]
+
+    assert texts["all tasks"] == ["trunk shared_bottom: gate of no task", "trunk omoe: gate of no task"]
+    assert {"shared", "next"} <= texts.keys()
+    for trunk in registry.names("trunk"):
+        assert [gate_name(gate) for gate in gates(trunk)] == [gate.name for gate in gates(trunk)]
+    with speaking("zh_CN"):
+        assert [gate_name(gate) for gate in gates("omoe")] == ["所有任务"]
+        assert [gate_name(gate) for gate in gates("ple")] == ["A", "B", "共享", "A", "B"]
+        assert [gate_name(gate) for gate in gates("ml_mmoe")][:3] == ["下一级 S1", "下一级 S2", "下一级 S3"]
+
+
 def test_what_data_sets_say_of_their_tasks_is_found_for_all_their_options(texts: dict[str, list[str]]) -> None:
     for name in registry.names("dataset"):
         for task in cast(DatasetOptions, registry.get("dataset", name)()).table_schema().tasks:
@@ -74,11 +90,11 @@ def test_a_new_option_has_its_line_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
         odd_number: int = option(3, "How odd it is", ge=1, le=9)
 
-    monkeypatch.setitem(registry._parts["trunk"], "surprising", Surprising)
-    monkeypatch.setitem(registry._titles, ("trunk", "surprising"), "Surprising trunk")
+    monkeypatch.setitem(registry._parts["encoder"], "surprising", Surprising)
+    monkeypatch.setitem(registry._titles, ("encoder", "surprising"), "Surprising encoder")
     found = core_texts()
-    told = ["Surprising trunk", "A part from tomorrow.", "It has a second paragraph.", "Odd number", "How odd it is"]
-    assert [text for text, places in found.items() if places[0].startswith("trunk surprising")] == told
+    told = ["Surprising encoder", "A part from tomorrow.", "It has a second paragraph.", "Odd number", "How odd it is"]
+    assert [text for text, places in found.items() if places[0].startswith("encoder surprising")] == told
 
 
 def test_texts_are_as_pages_look_them_up(texts: dict[str, list[str]]) -> None:

@@ -282,3 +282,9 @@ def test_no_groups_and_single_seeds_are_said_so() -> None:
     # A model with one seed is left out of a sentence about others.
     both = [group("M", "gains", "gains", seeds=1), group("N", "loses", "loses")]
     assert wording.seesaw_sentence(both, "A", "B") == "N loses on both."
+
+
+def test_sentences_begin_with_a_capital_where_their_script_has_them() -> None:
+    assert [wording.capital(text) for text in ("share with ctr", "PLE", "", "ctr 的比例")] == [
+        "Share with ctr", "PLE", "", "ctr 的比例",
+    ]  # fmt: skip
