@@ -59,7 +59,7 @@ def player(setup: Setup, record: RunRecord | None) -> None:
     with st.container(horizontal=True):
         st.button(
             tr("Step"), key="step", icon=":material/skip_next:", width="stretch", shortcut="S",
-            disabled=setup.spec is None or state in ("stopping", "finished"), on_click=_want, args=("step",),
+            disabled=setup.spec is None or state == "finished", on_click=_want, args=("step",),
             help=tr("Train one epoch, then pause; while a run is under way, pause when its epoch is done"),
         )  # fmt: skip
         st.button(
@@ -103,8 +103,8 @@ def _step(setup: Setup, mine: RunRecord | None) -> None:
     store = services.library().store
     if mine is not None and mine.state in ("queued", "running"):
         store.pause(mine.id)
-    elif mine is not None and mine.state in ("stopped", "failed"):
-        store.resume(mine.id, epochs=1)
+    elif mine is not None and mine.state in ("stopping", "stopped", "failed"):
+        store.resume(mine.id, epochs=1)  # one that is just stopping finishes its epoch instead
     else:
         _submit(setup, pause_after=1)
 

@@ -218,7 +218,9 @@ class RunStore:
         return self.get(run_id)
 
     def resume(self, run_id: str, *, epochs: int | None = None) -> RunRecord | None:
-        """Queue a stopped or failed run again; it goes on from its checkpoint. Others are left as they are.
+        """Queue a stopped or failed run again; it goes on from its checkpoint. One that is just stopping is not stopped.
+
+        Others are left as they are.
 
         Args:
             run_id: the run.
@@ -227,7 +229,8 @@ class RunStore:
         with self._writing() as session:
             ended = update(Run).where(Run.id == run_id, Run.state.in_(("stopped", "failed")))
             again = {"state": "queued", "place": self._last_place(session) + 1, "finished_at": None, "message": None}
-            if _rows(session, ended.values(**again, attempts=0)):
+            leaving = update(Run).where(Run.id == run_id, Run.state == "stopping", Run.deleted.is_(False))
+            if _rows(session, ended.values(**again, attempts=0)) or _rows(session, leaving.values(state="running")):
                 self._set_pause(session, run_id, epochs)
         return self.get(run_id)
 
@@ -346,9 +349,15 @@ class RunStore:
         Raises:
             NotOwner: the run is no longer this worker's.
         """
-        with self._holding(run_id, worker_id) as (_, run):
+        with self._holding(run_id, worker_id) as (session, run):
             run.attempts = MAX_ATTEMPTS - 1 if suspect else max(0, run.attempts - 1)  # else no fault of the run's
-            _let_go(run, "stopped" if run.state == "stopping" else state)
+            if run.state == "stopping":
+                state = "stopped"
+            elif state == "stopped":
+                pause = session.get(Pause, run_id)
+                if pause is None or pause.after_epoch > run.epoch:
+                    state = "queued"  # somebody wanted it to go on after the worker had read that it was to stop
+            _let_go(run, state)
 
     def register_worker(self, worker_id: str, slot: int) -> None:
         """Say that this process is a worker."""

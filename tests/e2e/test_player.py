@@ -37,6 +37,14 @@ def test_space_s_and_0_play_pause_step_and_reset(server: Server, new_tab: NewTab
 
     server.wait_until(run.id, stepped)
     expect(page.get_by_text(f"Paused after epoch {paused.epoch + 1} of 500")).to_be_visible()
+    # Who is quick presses S while the run is still on its way to a pause.
+    page.keyboard.press("Space")
+    expect(page.locator(".st-key-train button")).to_contain_text("Pause")
+    server.wait_until(run.id, lambda run: run.state == "running")
+    page.keyboard.press("Space")
+    stopping = server.wait_until(run.id, lambda run: run.state in ("stopping", "stopped"))
+    page.keyboard.press("s")
+    server.wait_until(run.id, lambda run: run.state == "stopped" and run.epoch > stopping.epoch)
     page.keyboard.press("0")
     expect(page.get_by_text("nothing is trained yet")).to_be_visible()
     (fresh,) = server.store.runs()

@@ -87,6 +87,41 @@ def test_a_run_under_way_is_paused_after_its_next_epoch(store: RunStore, story: 
     assert store.pause("00000000") is None
 
 
+def test_a_run_that_is_just_stopping_can_be_told_to_go_on_for_an_epoch(store: RunStore, story: list[Told]) -> None:
+    run, _ = store.submit(small())
+    store.claim("w")
+    store.request_stop(run.id)
+    again = store.resume(run.id, epochs=1)
+    assert again is not None
+    assert again.state == "running"
+    store.append(run.id, "w", story[0])
+    assert store.append(run.id, "w", story[1])
+    store.release(run.id, "w", "stopped")
+    done = store.get(run.id)
+    assert done is not None
+    assert (done.state, done.epoch) == ("stopped", 1)
+
+
+def test_a_worker_that_has_read_the_stop_already_puts_the_run_back(store: RunStore) -> None:
+    run, _ = store.submit(small())
+    store.claim("w")
+    store.request_stop(run.id)
+    store.resume(run.id, epochs=1)
+    store.release(run.id, "w", "stopped")
+    again = store.claim("w")
+    assert again is not None
+    assert again.id == run.id
+
+
+def test_a_run_that_is_being_deleted_does_not_come_back(store: RunStore) -> None:
+    run, _ = store.submit(small())
+    store.claim("w")
+    store.delete(run.id)
+    store.resume(run.id)
+    store.release(run.id, "w", "stopped")
+    assert store.get(run.id) is None
+
+
 def test_a_finished_twin_is_the_answer_unless_a_new_run_is_wanted(store: RunStore, story: list[Told]) -> None:
     run, _ = store.submit(small())
     work(store, story)
