@@ -218,7 +218,7 @@ class RunStore:
         return self.get(run_id)
 
     def resume(self, run_id: str, *, epochs: int | None = None) -> RunRecord | None:
-        """Queue a stopped or failed run again; it goes on from its checkpoint. One that is just stopping is not stopped.
+        """Queue a stopped or failed run again; it goes on from its checkpoint. One just stopping is not stopped.
 
         Others are left as they are.
 
