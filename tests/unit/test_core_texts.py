@@ -12,7 +12,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-from app.core_texts import core_texts, gate_name, label, paragraphs, template, words
+from app.core_texts import core_texts, gate_name, label, paragraphs, words
 from app.families import FAMILIES
 from app.i18n import APP, CORE, ENGLISH, FOLDER, core, languages, speaking
 from app.locale.update import core_template, main, untranslated
@@ -33,6 +33,11 @@ PARTS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind
 @pytest.fixture(scope="module")
 def texts() -> dict[str, list[str]]:
     return core_texts()
+
+
+@pytest.fixture(scope="module")
+def everything() -> Catalog:
+    return core_template()
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
@@ -103,9 +108,11 @@ def test_texts_are_as_pages_look_them_up(texts: dict[str, list[str]]) -> None:
     assert (label("expert_layers"), label("T"), words("sum_by_role")) == ("Expert layers", "T", "sum by role")
 
 
-def test_the_template_tells_where_a_text_stands_and_promises_no_formats() -> None:
-    told = {message.id: message for message in template() if message.id}
-    assert list(told) == list(core_texts())
+def test_the_template_tells_where_a_text_stands_and_promises_no_formats(
+    texts: dict[str, list[str]], everything: Catalog
+) -> None:
+    told = {message.id: message for message in everything if message.id and message.context is None}
+    assert list(told) == list(texts)
     assert told["MMoE"].auto_comments == ["preset of the playground", "trunk mmoe: title", "recipe mmoe: title"]
     assert told["Dim"].auto_comments[-1].endswith(" more")
     assert not any(message.flags for message in told.values())  # "20% of exposures" is no format
@@ -121,17 +128,17 @@ def kept(path: str) -> Catalog:
         return read_po(file)
 
 
-def test_the_template_in_the_repository_is_that_of_the_code() -> None:
+def test_the_template_in_the_repository_is_that_of_the_code(everything: Catalog) -> None:
     # Else: python -m app.locale.update
     assert [(m.id, m.context, m.auto_comments) for m in kept(f"{CORE}.pot")] == [
-        (m.id, m.context, m.auto_comments) for m in core_template()
+        (m.id, m.context, m.auto_comments) for m in everything
     ]
 
 
 @pytest.mark.parametrize("name", TRANSLATED)
-def test_a_language_is_complete(name: str) -> None:
+def test_a_language_is_complete(name: str, everything: Catalog) -> None:
     catalog = kept(f"{name}/LC_MESSAGES/{CORE}.po")
-    assert [(m.id, m.context) for m in catalog] == [(m.id, m.context) for m in core_template()]
+    assert [(m.id, m.context) for m in catalog] == [(m.id, m.context) for m in everything]
     assert untranslated(catalog) == []
     assert not any(message.fuzzy for message in catalog if message.id)
 
@@ -159,8 +166,12 @@ def test_choices_of_one_option_stay_different(name: str) -> None:
             assert len(set(titles)) == len(titles)
 
 
-def test_an_update_brings_core_texts_into_every_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_brings_core_texts_into_every_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything: Catalog
+) -> None:
     monkeypatch.setattr("app.locale.update.FOLDER", tmp_path)
+    monkeypatch.setattr("app.locale.update.template", Catalog)
+    monkeypatch.setattr("app.locale.update.core_template", lambda: everything)
     main(["pl"])
     path = tmp_path / "pl" / "LC_MESSAGES" / "core.po"
     path.write_text(
