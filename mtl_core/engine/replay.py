@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.jit._trace import _create_interpreter_name_lookup_fn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
@@ -99,7 +100,12 @@ class Program:
         self._calls, self._constants, self._out = calls, constants, out
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # that numbers become constants is what a recording is for
-            self._compiled = torch.jit.trace(self._run, tuple(inputs), check_trace=False)
+            # What `torch.jit.trace` does, but for keeping the result in a list of torch's own for ever: thirty runs'
+            # worth of programs would take half a gigabyte.
+            graph, _ = torch._C._create_graph_by_tracing(
+                self._run, tuple(inputs), _create_interpreter_name_lookup_fn(), True, False
+            )
+            self._compiled = torch._C._create_function_from_graph("played", graph)
 
     @torch.no_grad()
     def play(self, inputs: Sequence[Tensor]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -180,3 +182,16 @@ def test_the_time_of_each_kernel_is_told(at_once: None) -> None:
     names, seconds = zip(*program.timed([torch.ones(3, 3)]), strict=True)
     assert names == ("aten::mm", "aten::relu")
     assert all(second >= 0 for second in seconds)
+
+
+def test_programs_that_nobody_keeps_are_gone(at_once: None) -> None:
+    """A worker trains for weeks: what a program holds must not outlive it."""
+    held = torch.ones(3)
+    gone = weakref.ref(held)
+    replayed = Replay(lambda x, held=held: x * held)
+    for _ in range(4):
+        replayed(torch.ones(3))
+    assert len(replayed.programs) == 1
+    del held, replayed
+    gc.collect()
+    assert gone() is None
