@@ -220,23 +220,24 @@ def _claim(a: str, b: str, found: Sequence[Difference]) -> str:
 def size_sentence(first: Compared, other: Compared) -> str:
     """Parameters and speed, `other` against `first`."""
     a, b = first.record, other.record
-    parts = []
+    size = pace = None
     if a.parameters and b.parameters:
         change = b.parameters / a.parameters - 1
         if abs(change) < 0.005:
-            parts.append(tr("has as many parameters as {other}", other=plain(first)))
+            size = tr("has as many parameters as {other}", other=plain(first))
         elif change > 0:
-            parts.append(tr("has {share:.0%} more parameters than {other}", share=change, other=plain(first)))
+            size = tr("has {share:.0%} more parameters than {other}", share=change, other=plain(first))
         else:
-            parts.append(tr("has {share:.0%} fewer parameters than {other}", share=-change, other=plain(first)))
+            size = tr("has {share:.0%} fewer parameters than {other}", share=-change, other=plain(first))
     speeds = speed(first), speed(other)
     if speeds[0] and speeds[1]:
         ratio = speeds[1] / speeds[0]
         pace = tr("trained as fast") if 0.9 < ratio < 1.1 else tr("trained at {share:.0%} of its speed", share=ratio)
         if a.device != b.device:
             pace = tr("{pace} ({device} against {other})", pace=pace, device=b.device, other=a.device)
-        parts.append(pace)
-    return tr("{model} {claims}.", model=plain(other), claims=wording.join(parts)) if parts else ""
+    if size and pace:
+        return tr("{model} {size} and {pace}.", model=plain(other), size=size, pace=pace)
+    return tr("{model} {claim}.", model=plain(other), claim=size or pace) if size or pace else ""
 
 
 def plain(run: Compared) -> str:

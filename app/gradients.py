@@ -127,7 +127,9 @@ def _reason(epoch: Epoch, tasks: Sequence[str], top: str, low: str) -> str:
             return tr("at equal weights, its gradient is {times} times as long", times=_times(lengths))
     if heavier is None and lengthier is None:
         return tr("weights and lengths differ from batch to batch")
-    return join([part for part in (heavier, lengthier) if part is not None])
+    if heavier is not None and lengthier is not None:
+        return tr("{weight} and {length}", weight=heavier, length=lengthier)
+    return heavier or lengthier or ""
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gettext
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,12 @@ ENGLISH = "en"
 FOLDER = Path(__file__).parent / "locale"
 #: The catalogue of the dashboard's own texts, and that of the texts which the core brings.
 APP, CORE = "app", "core"
+
+#: Languages without spaces between words, and the spaces there: beside their punctuation, and between two characters.
+#: Those beside Latin letters and digits stay.
+_UNSPACED = ("zh", "ja")
+_HAN, _POINTS = r"\u3040-\u30ff\u3400-\u9fff", r"\u3001\u3002\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f"
+_SPACES = re.compile(rf"(?<=[{_POINTS}]) +| +(?=[{_POINTS}])|(?<=[{_HAN}]) +(?=[{_HAN}])")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,17 +46,22 @@ def tr(message: str, **values: object) -> str:
         values: by name, so that another language may put them in another order.
     """
     spoken = language()
-    if spoken != ENGLISH:
-        message = _catalogue(FOLDER, spoken, APP).gettext(message)
-    return message.format(**values)
+    if spoken == ENGLISH:
+        return message.format(**values)
+    return _set(_catalogue(FOLDER, spoken, APP).gettext(message).format(**values), spoken)
 
 
 def trn(one: str, many: str, n: int, **values: object) -> str:
     """The same for a text that depends on a number, which it may hold as {n}."""
     spoken = language()
-    english = one if n == 1 else many
-    message = english if spoken == ENGLISH else _catalogue(FOLDER, spoken, APP).ngettext(one, many, n)
-    return message.format(n=n, **values)
+    if spoken == ENGLISH:
+        return (one if n == 1 else many).format(n=n, **values)
+    return _set(_catalogue(FOLDER, spoken, APP).ngettext(one, many, n).format(n=n, **values), spoken)
+
+
+def _set(text: str, spoken: str) -> str:
+    """A value that was put in may be a Latin name or a word of the language: templates have spaces for the former."""
+    return _SPACES.sub("", text) if spoken.startswith(_UNSPACED) and " " in text else text
 
 
 def mark(message: str) -> str:

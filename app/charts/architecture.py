@@ -11,6 +11,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.drawing import Drawing, template
+from app.charts.labels import cut, letters
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import LINE, expert_colour, pale, task_colours
 from app.core_texts import gate_name
@@ -234,11 +235,11 @@ def wrapped(name: str) -> str:
     """A name cut at underscores and blanks so that it fits a box; three lines at most."""
     lines = [""]
     for word in name.replace("_", " ").split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > LINE_LETTERS and len(lines) < 3:
+        if lines[-1] and letters(lines[-1]) + 1 + letters(word) > LINE_LETTERS and len(lines) < 3:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(line if len(line) <= LINE_LETTERS + 3 else line[: LINE_LETTERS + 2] + "…" for line in lines)
+    return "\n".join(line if letters(line) <= LINE_LETTERS + 3 else cut(line, LINE_LETTERS + 2) + "…" for line in lines)
 
 
 def _spread(count: int) -> list[float]:

@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.drawing import Drawing, template
+from app.charts.labels import cut, letters
 from app.charts.palette import task_colours
 from app.i18n import ENGLISH, by_language, language, mark, tr
 
@@ -43,7 +44,7 @@ def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: st
 def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    x = epoch_axis(epochs, label_room(max(map(len, tasks), default=0) + DIGITS, PLOT_PIXELS))
+    x = epoch_axis(epochs, label_room(max(map(letters, tasks), default=0) + DIGITS, PLOT_PIXELS))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
     tooltip = [
         alt.Tooltip("task:N", title=tr("task")),
@@ -92,14 +93,14 @@ def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def shortened(name: str, letters: int = LETTERS) -> str:
+def shortened(name: str, most: int = LETTERS) -> str:
     """A task's name as far as it fits."""
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+    return name if letters(name) <= most else f"{cut(name, most - 1)}…"
 
 
-def label_room(letters: int, pixels: float, letter: float = LETTER_PIXELS) -> float:
+def label_room(most: int, pixels: float, letter: float = LETTER_PIXELS) -> float:
     """How many times its data's length an axis must be for labels of so many letters at their end."""
-    share = min(0.52, (min(letters, LETTERS + DIGITS) * letter + 14) / pixels)
+    share = min(0.52, (min(most, LETTERS + DIGITS) * letter + 14) / pixels)
     return 1 / (1 - share)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts.labels import letters
 from app.charts.palette import QUIET, pale, task_colours
 from app.data_summary import ALL_ROWS, MISSING, OTHER
 from app.i18n import tr
@@ -96,7 +97,7 @@ def _matrix(
     """Task against task: `a` is the row, `b` the column, `field` the colour, `text` what it says ("|": new line)."""
     base = alt.Chart(cells)
     quiet: dict[str, Any] = {"title": None, "ticks": False, "domain": False, "labelLimit": 130, "labelOverlap": False}
-    slanted = len(tasks) > 4 or max(map(len, tasks)) * len(tasks) > 44
+    slanted = len(tasks) > 4 or max(map(letters, tasks)) * len(tasks) > 44
     x = alt.X("b:N", sort=list(tasks), axis=alt.Axis(labelExpr=column, labelAngle=-40 if slanted else 0, **quiet))
     y = alt.Y("a:N", sort=list(tasks), axis=alt.Axis(labelExpr=row, **quiet))
     shade = alt.Color(f"{field}:Q", scale=scale, legend=None)
@@ -104,14 +105,14 @@ def _matrix(
     # Vega leaves out marks whose colour has no value: these cells are drawn apart, or they would be holes.
     valid = base.transform_filter(f"isValid(datum.{field})").mark_rect(**square).encode(x, y, shade, tooltip=tooltip)
     blank = base.transform_filter(f"!isValid(datum.{field})").mark_rect(color=BLANK, **square).encode(x, y)
-    letters: dict[str, Any] = {
+    style: dict[str, Any] = {
         "fontSize": 12,
         "color": INK,
         "lineBreak": "|",
         "lineHeight": LINE_HEIGHT,
         "baseline": "middle",
     }
-    text = base.mark_text(dy=-LINE_HEIGHT * (lines - 1) / 2, **letters).encode(x, y, text="text:N")
+    text = base.mark_text(dy=-LINE_HEIGHT * (lines - 1) / 2, **style).encode(x, y, text="text:N")
     height = (90 if slanted else 60) + (20 + LINE_HEIGHT * lines) * len(tasks)
     return alt.layer(blank, valid, text).properties(height=height)
 

@@ -209,9 +209,9 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
 
 
 @by_language(maxsize=64)
-def _spread_template(gates: int, experts: int, letters: int, lines: int) -> dict[str, Any]:
+def _spread_template(gates: int, experts: int, longest: int, lines: int) -> dict[str, Any]:
     # A letter takes about an eightieth of the width, however many columns there are.
-    room = 0.7 + (experts + 1) * letters / 70
+    room = 0.7 + (experts + 1) * longest / 70
     x_scale = alt.Scale(domain=[-room, experts - 0.1], nice=False)
     y_scale = alt.Scale(domain=[-0.07 - (LINE * lines + 4) / BAND, gates * (1 + GAP) - GAP + 0.06], nice=False)
     y = alt.Y("y:Q", scale=y_scale, axis=None)

@@ -16,6 +16,13 @@ def letters(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
+def cut(text: str, most: int) -> str:
+    """As much of a text as is no wider than so many letters."""
+    while letters(text) > most:
+        text = text[:-1]
+    return text
+
+
 def place_labels(
     anchors: Sequence[tuple[float, float]], texts: Sequence[str], obstacles: Sequence[Box] = ()
 ) -> list[tuple[float, float]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from app.charts.curves import apart, epoch_axis, label_room, shortened
 from app.charts.drawing import Drawing, template
+from app.charts.labels import letters
 from app.charts.palette import task_colours
 from app.i18n import by_language, mark, tr
 
@@ -58,7 +59,7 @@ def task_lines(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, quantity: 
 def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    longest = min(LETTERS, max(map(len, tasks), default=0))
+    longest = min(LETTERS, max(map(letters, tasks), default=0))
     x = epoch_axis(epochs, label_room(longest + 5, PLOT_PIXELS, 7.0), ticks=2, titled=False)
     # Zero is in sight: half as long looks half as long.
     scale = alt.Scale(domainMin=0, nice=True) if quantity.top is None else alt.Scale(domain=[0, quantity.top])

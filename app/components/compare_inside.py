@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import analysis, comparing, wording
 from app.charts.inside import matrix, off_bars
+from app.charts.labels import letters
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import QUIET, expert_colour, task_colours
 from app.charts.quality import Kind, QualityLine, quality_figure
@@ -171,7 +172,7 @@ def _experts_card(run: Compared, content: dict[str, Any], level: int) -> None:
         names = [found["experts"][e] for e in order]
         values = [[found["similarity"][a][b] if a != b else None for b in order] for a in order]
         rows = [(found["experts"][e], expert_colour(found["owners"][e])) for e in order]
-        extent = 9 * max(len(tr("zeros")), *map(len, names))
+        extent = 9 * max(letters(tr("zeros")), *map(letters, names))
         sentence = similarity_sentence(found)
         if len(order) > 1:
             drawing = matrix(rows, names, values, (0.0, 1.0), what="linear CKA", missing="", extent=extent)
