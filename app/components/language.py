@@ -12,6 +12,7 @@ from app.i18n import tr
 
 #: In the link, and in the session: what was chosen there or by the control; and what is shown.
 CHOSEN, SHOWN = "lang", "language.shown"
+CONTROL = "language"
 #: Remembers the answer for a script's thread: texts ask hundreds of times per run, and the session takes 10 µs.
 _here = threading.local()
 
@@ -38,6 +39,8 @@ def settle_language() -> None:
         st.session_state[CHOSEN] = asked
     usual = i18n.nearest(st.context.locale)
     shown = str(st.session_state.get(CHOSEN, usual))
+    if st.session_state.get(SHOWN, shown) != shown:
+        _show_anew()
     st.session_state[SHOWN] = shown
     _remember(shown)
     # English goes without saying, unless the browser says otherwise.
@@ -53,12 +56,23 @@ def language_control() -> None:
     names = i18n.languages()
     if len(names) > 1:
         st.menu_button(
-            names[i18n.language()], list(names), format_func=names.__getitem__, key="language", type="tertiary",
+            names[i18n.language()], list(names), format_func=names.__getitem__, key=CONTROL, type="tertiary",
             icon=":material/translate:", help=tr("Language"), on_click=_choose,
         )  # fmt: skip
 
 
 def _choose() -> None:
-    chosen = st.session_state["language"]
+    chosen = st.session_state[CONTROL]
     if chosen in i18n.languages():
         st.session_state[CHOSEN] = st.query_params[CHOSEN] = chosen
+
+
+def _show_anew() -> None:
+    """After a change of language: browsers hold choices by the names that were shown, and would send those back.
+
+    By then nobody would know them. What is set before its control is drawn is sent to the browser once more.
+    """
+    for key, value in st.session_state.items():
+        texts = value if isinstance(value, list) else [value]
+        if key != CONTROL and all(isinstance(text, str) for text in texts):
+            st.session_state[key] = value
