@@ -163,6 +163,9 @@ def _catalogue(folder: Path, locale: str, domain: str) -> gettext.NullTranslatio
 
     with path.open("rb") as file:
         catalogue = read_po(file, locale=locale, domain=domain)
+    for message in catalogue:
+        if isinstance(message.string, tuple) and not all(message.string):
+            message.string = ""  # shown in English, as anything that nobody has translated yet
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)

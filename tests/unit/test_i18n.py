@@ -11,7 +11,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from app import i18n
-from app.i18n import APP, FOLDER, by_language, core, language, languages, mark, nearest, speaking, tr, trn
+from app.i18n import APP, FOLDER, as_read, by_language, core, language, languages, mark, nearest, speaking, tr, trn
 from app.locale.update import template, untranslated, updated, write
 
 TRANSLATED = [name for name in languages() if name != i18n.ENGLISH]
@@ -29,6 +29,15 @@ msgid_plural "{n} runs"
 msgstr[0] "jeden przebieg"
 msgstr[1] "{n} przebiegi"
 msgstr[2] "{n} przebiegów"
+
+msgid "Nobody has translated {this}"
+msgstr ""
+
+msgid "{n} model"
+msgid_plural "{n} models"
+msgstr[0] ""
+msgstr[1] ""
+msgstr[2] ""
 """
 
 
@@ -69,6 +78,8 @@ def test_a_further_language_is_only_a_folder(polish: str) -> None:
         assert tr("Train {name} for {epochs} epochs", name="PLE", epochs=5) == "5 epok modelu PLE"
         assert [trn("{n} run", "{n} runs", n) for n in (1, 2, 7)] == ["jeden przebieg", "2 przebiegi", "7 przebiegów"]
         assert tr("Nobody has translated {this}", this="that") == "Nobody has translated that"
+        assert [trn("{n} model", "{n} models", n) for n in (1, 3)] == ["1 model", "3 models"]
+        assert tr("Nobody has heard of {this}", this="that") == "Nobody has heard of that"
         assert core("Rows per step") == "Rows per step"
     assert tr("Train {name} for {epochs} epochs", name="PLE", epochs=5) == "Train PLE for 5 epochs"
 
@@ -82,6 +93,18 @@ def test_a_further_language_is_only_a_folder(polish: str) -> None:
 )  # fmt: skip
 def test_a_browser_gets_the_nearest_language(locale: str | None, expected: str) -> None:
     assert nearest(locale) == expected
+
+
+def test_spaces_beside_latin_words_are_not_left_between_chinese_ones() -> None:
+    with speaking("zh_CN"):
+        said = [tr("{models} cannot be told from single-task", models=name) for name in ("PLE", "共享底层")]
+    assert said == ["PLE 与单任务无法区分", "共享底层与单任务无法区分"]
+
+
+def test_what_is_made_later_is_in_the_language_of_its_reader() -> None:
+    with speaking("zh_CN"):
+        make = as_read(lambda name: f"{name}: {tr('Train')}")
+    assert (make("b"), tr("Train")) == ("b: 训练", "Train")
 
 
 def test_what_is_kept_is_kept_by_language() -> None:
