@@ -81,6 +81,12 @@ def json_schema(part: type[BaseModel]) -> dict[str, Any]:
     return part.model_json_schema()
 
 
+@lru_cache(maxsize=256)
+def _entry(card: Any) -> dict[str, Any]:
+    """A card as plain data, made once; shared, so never to be changed."""
+    return asdict(card)
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every part with the JSON schema of its options (`python -m mtl_core list`).
 
@@ -97,7 +103,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
             if preset is not None:
                 entry["preset"] = preset()
             if card is not None:
-                entry["card"] = asdict(card)
+                entry["card"] = _entry(card)
             if kind == "recipe":
                 entry["suits"] = cast(Any, part).suits
             result[kind][name] = entry

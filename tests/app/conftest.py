@@ -66,12 +66,12 @@ def texts(at: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """The first true answer of `look`."""
+def wait_for(look: Callable[[], T | None], seconds: float = PATIENCE, every: float = 0.05) -> T:
+    """The first true answer of `look`, which is asked again and again, `every` so many seconds."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.02)
+        time.sleep(every)
     return answer
 
 

@@ -417,7 +417,7 @@ def test_a_real_worker_answers_while_the_page_waits(store: RunStore, pair: str) 
     def shown() -> bool:
         return bool([c for c in at.run().get("vega_lite_chart") if "Similarity" in c.proto.alt])
 
-    wait_for(shown)
+    wait_for(shown, every=0.5)  # the worker needs the processor, too
     healthy(at)
 
 

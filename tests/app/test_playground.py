@@ -564,9 +564,9 @@ def test_stop_before_a_worker_came(store: RunStore) -> None:
 @pytest.mark.usefixtures("real_workers")
 def test_a_real_run_is_stopped_goes_on_and_finishes(store: RunStore) -> None:
     at = visit(trunk="mmoe")
-    at.number_input(key="play.conflict.rows").set_value(5000)
+    at.number_input(key="play.conflict.rows").set_value(2500)
     at.number_input(key="play.conflict.batch_size").set_value(32)
-    at.number_input(key="play.conflict.epochs").set_value(60)
+    at.number_input(key="play.conflict.epochs").set_value(40)
     at.button(key="train").click().run()
     (queued,) = store.runs()
 
@@ -584,7 +584,7 @@ def test_a_real_run_is_stopped_goes_on_and_finishes(store: RunStore) -> None:
     at.button(key="train").click().run()
     stopped = state("stopped", epoch=2)
     at.run()
-    assert f"epoch {stopped.epoch} of 60" in at.get("progress")[0].proto.text
+    assert f"epoch {stopped.epoch} of 40" in at.get("progress")[0].proto.text
     at.button(key="train").click().run()
     done = state("finished")
     assert done.resumed_from == stopped.epoch

@@ -165,7 +165,7 @@ def test_pe_ltr_relaxed(c: tuple[float, float], relaxed: tuple[float, float]) ->
 
 # The quadratic flow: L1 = |t - a|^2 / 2, L2 = k2 |t - b|^2 / 2 with a = (-1, 0), b = (1, 0), from (0.5, 1).
 # |d| of Nash never shrinks, so its steps have to; the other surgeons and scale-free rules depend a little on the step.
-SHORT, LONG, SHRINKING = (0.005, 1.0, 1500), (0.02, 1.0, 1200), (0.005, 0.995, 400)
+SHORT, LONG, SHRINKING = (0.01, 1.0, 750), (0.05, 1.0, 600), (0.005, 0.995, 400)
 END_POINTS: list[tuple[str, dict[str, Any], tuple[float, float], tuple[float, float, int]]] = [
     ("static", {"weights": [0.5, 0.5]}, (0, 9 / 11), LONG),
     ("cagrad", {"c": 0.5}, (0, 9 / 11), LONG),

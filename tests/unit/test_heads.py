@@ -452,9 +452,10 @@ def test_constant_labels_are_fitted_all_at_once(name: str, options: dict[str, An
     head = build(name, tasks, options)
     constant = towers(name, tasks, options, 1)
     free = constant.clone().requires_grad_()
-    optimizer = torch.optim.Adam([free, *head.parameters()], lr=0.05)
-    for _ in range(600):
-        out = output(*head(free.expand(-1, rows, *free.shape[2:]), inputs(rows)))
+    optimizer = torch.optim.Adam([free, *head.parameters()], lr=0.1)
+    given = inputs(rows)
+    for _ in range(300):
+        out = output(*head(free.expand(-1, rows, *free.shape[2:]), given))
         loss = head.losses(out, labels, mask).sum()
         optimizer.zero_grad()
         loss.backward()

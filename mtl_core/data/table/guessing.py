@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mtl_core.data.base import DataError
 from mtl_core.data.table.labels import KNOWN, are_dates, plain
-from mtl_core.data.table.reading import LIST_SIGN, Decimal, Encoding, Separator, dictionary, not_a_number, open_table
+from mtl_core.data.table.reading import (
+    LIST_SIGN,
+    Decimal,
+    Encoding,
+    Separator,
+    Source,
+    dictionary,
+    not_a_number,
+    open_table,
+)
 from mtl_core.schema import Feature, Role, Schema, Task
 
 if TYPE_CHECKING:
@@ -172,7 +182,16 @@ def guess(
     Raises:
         DataError: it cannot be read; see `reading.open_table`.
     """
-    source = open_table(path, encoding, separator, decimal)
+    return _guessed(open_table(path, encoding, separator, decimal), decimal) if path else _of_the_example(decimal)
+
+
+@lru_cache
+def _of_the_example(decimal: Decimal) -> Guess:
+    """Asked for by every spec of a table without a path, and always the same."""
+    return _guessed(open_table("", decimal=decimal), decimal)
+
+
+def _guessed(source: Source, decimal: Decimal) -> Guess:
     head = source.head(ROWS)
     if not len(next(iter(head.values()))):
         raise DataError(f"{source.path.name} has a line of column names and no rows.")
