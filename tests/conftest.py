@@ -5,12 +5,31 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# Tiny products only: handing each to several threads takes far longer than computing it. Set before torch is imported,
+# and inherited by whatever tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 if "SEESAW_DATA" not in os.environ and BESIDE.is_dir():
     os.environ["SEESAW_DATA"] = str(BESIDE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`pytest -n 2`: file by file, and one process alone has all of those that start servers, browsers and workers."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+    config.option.loadscopereorder = False  # in the order of `testpaths`, the longest first
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

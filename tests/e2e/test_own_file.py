@@ -78,6 +78,18 @@ def cell(table: Locator, row: int, column: int) -> Locator:
     return table.get_by_test_id(f"glide-cell-{column}-{row}")
 
 
+def note_runs(page: Page) -> None:
+    """From now on `window.hasRun` tells whether the page's script began to run."""
+    page.evaluate(
+        """() => {
+            const app = document.querySelector('[data-testid="stApp"]')
+            const look = () => { window.hasRun ||= app.getAttribute('data-test-script-state') === 'running' }
+            window.hasRun = false
+            new MutationObserver(look).observe(app, { attributes: true })
+        }"""
+    )
+
+
 def choose_use(page: Page, column: str, use: str) -> None:
     """Correct what a column is used as, by hand."""
     table = page.locator('[data-testid="stDataFrame"]').first
@@ -96,8 +108,12 @@ def choose_use(page: Page, column: str, use: str) -> None:
     expect(field).to_be_focused()
     field.fill(use)
     expect(page.locator("#portal").get_by_role("option")).to_have_text([use])
+    note_runs(page)
     page.keyboard.press("Enter")
     expect(cell(table, row, 1)).to_have_text(use)
+    # The edit travels a moment later, and what is done before the page has taken it may be lost on the way.
+    page.wait_for_function("() => window.hasRun")
+    settle(page)
 
 
 def pick(page: Page, key: str, text: str, whole: str) -> None:

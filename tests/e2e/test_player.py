@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from app.jobs.records import RunRecord
 from tests.e2e.conftest import Server, wait_for
+from tests.e2e.test_browser import settle
 
 NewTab = Callable[..., Page]
 SIZES = [(1280, 800), (390, 844)]
@@ -19,18 +20,25 @@ def player(page: Page, key: str) -> str:
     return page.locator(f".st-key-{key} button").inner_text()
 
 
+def press(page: Page, key: str, button: str) -> None:
+    """Press a key once its button would take it: a disabled one passes keys over, as it should."""
+    settle(page)
+    expect(page.locator(f".st-key-{button} button").first).to_be_enabled()
+    page.keyboard.press(key)
+
+
 def test_space_s_and_0_play_pause_step_and_reset(server: Server, new_tab: NewTab) -> None:
     page = new_tab("/?batch_size=16&epochs=500&seed=41")
     wait_for(lambda: "Train" in player(page, "train"), what="the player")
     page.get_by_text("Who listens to whom").click()  # the page has the keyboard
-    page.keyboard.press("Space")
+    press(page, "Space", "train")
     run = wait_for(lambda: next(iter(server.store.runs()), None), what="a run")
     expect(page.locator(".st-key-train button")).to_contain_text("Pause")
     server.wait_until(run.id, lambda run: run.epoch >= 1)
-    page.keyboard.press("Space")
+    press(page, "Space", "train")
     paused = server.wait_until(run.id, lambda run: run.state == "stopped")
     expect(page.locator(".st-key-train button")).to_contain_text("Go on")
-    page.keyboard.press("s")
+    press(page, "s", "step")
 
     def stepped(now: RunRecord) -> bool:
         return now.state == "stopped" and now.epoch == paused.epoch + 1
@@ -38,14 +46,14 @@ def test_space_s_and_0_play_pause_step_and_reset(server: Server, new_tab: NewTab
     server.wait_until(run.id, stepped)
     expect(page.get_by_text(f"Paused after epoch {paused.epoch + 1} of 500")).to_be_visible()
     # Who is quick presses S while the run is still on its way to a pause.
-    page.keyboard.press("Space")
+    press(page, "Space", "train")
     expect(page.locator(".st-key-train button")).to_contain_text("Pause")
     server.wait_until(run.id, lambda run: run.state == "running")
-    page.keyboard.press("Space")
+    press(page, "Space", "train")
     stopping = server.wait_until(run.id, lambda run: run.state in ("stopping", "stopped"))
     page.keyboard.press("s")
     server.wait_until(run.id, lambda run: run.state == "stopped" and run.epoch > stopping.epoch)
-    page.keyboard.press("0")
+    press(page, "0", "reset")
     expect(page.get_by_text("nothing is trained yet")).to_be_visible()
     (fresh,) = server.store.runs()
     assert (fresh.state, fresh.epoch) == ("stopped", 0)
