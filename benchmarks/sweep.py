@@ -114,7 +114,9 @@ def main() -> int:
             f"\n\nOver the fastest peer of each round: {spread(fastest[0], 1)} times, by processor time "
             f"{spread(fastest[1], 1)}."
         )
+    threads = f" --threads {chosen.threads}" if chosen.threads else ""
     command = f"python -m benchmarks.sweep --rounds {chosen.rounds} --seeds {chosen.seeds} --epochs {chosen.epochs}"
+    command += threads
     head = ["", f"seconds for {runs} runs", "population is faster by", "by processor time"]
     about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
     body = f"`{command}`, on {machine.describe()}.\n\n{about}\n\n{report.table(head, rows)}{best}"

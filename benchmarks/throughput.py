@@ -138,7 +138,8 @@ def main() -> int:
             rounds.add(load(contest.spec(kind, seed, chosen.epochs).data, seed), seed, chosen.epochs, who)
         sections.append(rounds.section())
         print(f"\n{sections[-1]}\n")
-    command = f"python -m benchmarks.throughput --rounds {chosen.rounds} --epochs {chosen.epochs}"
+    threads = f" --threads {chosen.threads}" if chosen.threads else ""
+    command = f"python -m benchmarks.throughput --rounds {chosen.rounds} --epochs {chosen.epochs}{threads}"
     absent = "" if who else " No peer was installed."
     head = f"`{command}`, on {machine.describe()}.{absent}\n\n{_what()}"
     report.write("Throughput", "\n\n".join([head, *sections]))

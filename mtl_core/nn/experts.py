@@ -12,6 +12,9 @@ from mtl_core.nn.initial import uniform
 from mtl_core.nn.mlp import MLPBank, apart, side_by_side
 from mtl_core.trunks.wiring import Level
 
+#: Matrices of a batch whose product takes fewer multiply-adds than this are multiplied by torch in a plain loop.
+SMALL_PRODUCT = 400
+
 
 class _Readers(NamedTuple):
     """Experts, and weights of gates, that read one stream: one product serves all of them."""
@@ -39,6 +42,7 @@ class GatedExperts(nn.Module):
     beside: Tensor
     visible: Tensor
     row: Tensor
+    ends: Tensor
     fixed: Tensor
     detached: Tensor
     native_place: Tensor
@@ -54,8 +58,9 @@ class GatedExperts(nn.Module):
         self.pairs = int(chooses.sum())
         #: One row per (gate, visible expert), gate-major; the last dimension is the selector's columns.
         self.gate_weight = uniform((self.pairs, columns), columns, generator) if self.pairs else None
-        # row[g, e]: where that pair's weights stand; pairs without weights point at a row of zeros put after the last.
-        row = torch.full(seen.shape, self.pairs, dtype=torch.long)
+        # row[g, e]: where that pair's weights stand; pairs without weights point past the last, where a logit of 0 is
+        # put, and those that are not visible one further, where there is one of -inf.
+        row = torch.where(seen, self.pairs, self.pairs + 1)
         row[chooses] = torch.arange(self.pairs)
         fixed, detached = torch.zeros(seen.shape), torch.zeros(seen.shape, dtype=torch.bool)
         for g, gate in enumerate(gates):
@@ -63,6 +68,7 @@ class GatedExperts(nn.Module):
             if gate.fixed:
                 fixed[g, list(gate.sees)] = torch.tensor(gate.fixed)
         self._keep("row", row)
+        self._keep("ends", torch.tensor([0.0, float("-inf")]))
         self._keep("visible", seen)
         self._keep("fixed", fixed)
         self._keep("detached", detached)
@@ -76,12 +82,15 @@ class GatedExperts(nn.Module):
         self.in_order = all(expert.source == e for e, expert in enumerate(experts))
         self.one_selector = len({(gate.source, gate.beside) for gate in gates}) == 1
         self.first_selector = gates[0].source
+        #: Gate g selects from the stream after that of the gate before it.
+        self.consecutive = all(gate.source == gates[0].source + g for g, gate in enumerate(gates))
         self.sees_all = bool(seen.all())
         #: Every gate chooses among all experts, so that logits need no sorting.
         self.chooses_all = bool(chooses.all())
         self.adds = any(gate.beside is not None for gate in gates)
         self.any_fixed = any(gate.fixed for gate in gates)
         self.any_detached = bool(detached.any())
+        self.small_mixes = len(gates) * len(experts) * level.layers[-1] < SMALL_PRODUCT
         self.readers = _readers(level)
         #: The readers' products make the gates' logits too.
         self.joint = bool(self.readers) and self.readers[-1].pairs.stop == self.pairs > 0
@@ -132,22 +141,24 @@ class GatedExperts(nn.Module):
         if pairs_BP is not None:
             # Each pair's logit to its place.
             if not self.chooses_all:
-                padded = torch.cat([pairs_BP, pairs_BP.new_zeros(rows, 1)], 1)
+                padded = torch.cat([pairs_BP, self.ends.to(pairs_BP.dtype).expand(rows, 2)], 1)
                 pairs_BP = padded.index_select(1, self.row.flatten())
-            logits = pairs_BP.unflatten(1, self.row.shape).transpose(0, 1)
+            logits, masked = pairs_BP.unflatten(1, self.row.shape).transpose(0, 1), True
         else:
-            padded = torch.cat([self.gate_weight, self.gate_weight.new_zeros(1, self.gate_weight.shape[1])])
+            masked = self.sees_all
+            padded = torch.cat([self.gate_weight, self.gate_weight.new_zeros(2, self.gate_weight.shape[1])])
             weight_GED = padded.index_select(0, self.row.flatten()).unflatten(0, self.row.shape)
             logits = torch.bmm(self._selector(x_SBD), weight_GED.transpose(1, 2))
         stays = self.visible[:, None, :]
         if noise_BN is not None:
             # Pairs without weights are never left out.
-            u_BGE = torch.cat([noise_BN, noise_BN.new_ones(rows, 1)], 1)[:, self.row]
+            u_BGE = torch.cat([noise_BN, noise_BN.new_ones(rows, 2)], 1)[:, self.row]
             u_GBE = u_BGE.transpose(0, 1)
             largest = u_GBE.masked_fill(~stays, -1.0).amax(2, keepdim=True)
             stays = stays & ((u_GBE >= dropout) | (u_GBE == largest))
-        hidden = noise_BN is not None or not self.sees_all
-        weights = _softmax(logits.masked_fill(~stays, float("-inf")) if hidden else logits)
+            masked = False
+        weights = _softmax(logits if masked else logits.masked_fill(~stays, float("-inf")))
+        weights = weights if self.small_mixes else weights.contiguous()
         if self.any_fixed:
             weights = torch.where(self.fixed.any(1)[:, None, None], self.fixed[:, None, :], weights)
         return weights
@@ -157,7 +168,11 @@ class GatedExperts(nn.Module):
         if self.one_selector and not self.adds:
             return _stream(x_SBD, self.first_selector)
         gates = slice(1) if self.one_selector else slice(None)
-        selector = x_SBD.index_select(0, self.selector[gates])
+        first, count = self.first_selector, len(self.selector[gates])
+        if self.consecutive:
+            selector = x_SBD if count == x_SBD.shape[0] else x_SBD[first : first + count]
+        else:
+            selector = x_SBD.index_select(0, self.selector[gates])
         if not self.adds:
             return selector
         return selector + torch.cat([torch.zeros_like(x_SBD[:1]), x_SBD]).index_select(0, self.beside[gates])
@@ -173,18 +188,23 @@ class GatedExperts(nn.Module):
         weight_EDH, bias_E1H = self.experts.weights[0], self.experts.biases[0]
         streams = x_SBD.unbind(0) if x_SBD.shape[0] > 1 else [x_SBD.squeeze(0)]
         hidden, pairs = [], []
+        alone = len(self.readers) == 1
         for stream, experts, chosen in self.readers:
-            weight, bias = side_by_side(weight_EDH[experts]), bias_E1H[experts].flatten()
+            of_experts = (weight_EDH, bias_E1H) if alone else (weight_EDH[experts], bias_E1H[experts])
+            weight, bias = side_by_side(of_experts[0]), of_experts[1].flatten()
             count = chosen.stop - chosen.start
             if self.joint and count and self.gate_weight is not None:
-                weight = torch.cat([weight, self.gate_weight[chosen].T], 1)
+                of_gates = self.gate_weight if alone else self.gate_weight[chosen]
+                weight = torch.cat([weight, of_gates.T], 1)
                 bias = torch.cat([bias, bias.new_zeros(count)])
                 made, logits = torch.addmm(bias, streams[stream], weight).split([len(bias) - count, count], 1)
                 pairs.append(logits)
             else:
                 made = torch.addmm(bias, streams[stream], weight)
             hidden.append(made)
-        hidden_EBH = apart(_joined(hidden), len(weight_EDH)).relu()
+        hidden_EBH = apart(_joined(hidden), len(weight_EDH))
+        # A few numbers in a row are slow to walk through in another order than they lie in.
+        hidden_EBH = (hidden_EBH.contiguous() if self.small_mixes else hidden_EBH).relu()
         return hidden_EBH, _joined(pairs) if pairs else None
 
     def forward(
@@ -201,10 +221,16 @@ class GatedExperts(nn.Module):
         gate_GBE = self.gates(encoder_SBD if self.selects_from_encoder else x_SBD, noise_BN, dropout, pairs_BP)
         weight_GBE = gate_GBE + self.native()[:, None, :] if self.any_native else gate_GBE
         if not self.any_detached:
-            return _mix(weight_GBE, expert_EBH), gate_GBE
+            return self._mix(weight_GBE, expert_EBH), gate_GBE
         stopped = self.detached[:, None, :]
-        trained = _mix(weight_GBE.masked_fill(stopped, 0.0), expert_EBH)
-        return trained + _mix(weight_GBE.masked_fill(~stopped, 0.0), expert_EBH.detach()), gate_GBE
+        trained = self._mix(weight_GBE.masked_fill(stopped, 0.0), expert_EBH)
+        return trained + self._mix(weight_GBE.masked_fill(~stopped, 0.0), expert_EBH.detach()), gate_GBE
+
+    def _mix(self, weight_GBE: Tensor, expert_EBH: Tensor) -> Tensor:
+        """Mixes [G, B, H]."""
+        if self.small_mixes:
+            return (weight_GBE.transpose(1, 2)[..., None] * expert_EBH.contiguous()).sum(1)
+        return torch.matmul(weight_GBE.transpose(0, 1), expert_EBH.transpose(0, 1)).transpose(0, 1)
 
 
 def _readers(level: Level) -> list[_Readers]:
@@ -234,20 +260,14 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def _softmax(logit_GBE: Tensor) -> Tensor:
-    """Softmax over the experts.
+    """Softmax over the experts, laid out in memory as [G, E, B].
 
-    Taken over the middle of [G, E, B]: along a last dimension of a few numbers torch's kernel goes row by row and takes
-    ten times as long. The result is laid out as if nothing had happened: the mixes' products need that.
+    Taken over the middle of that: along a last dimension of a few numbers torch's kernel goes row by row and takes ten
+    times as long.
     """
-    weight_GEB = torch.softmax(logit_GBE.transpose(1, 2).contiguous(), dim=1)
-    return weight_GEB.transpose(1, 2).contiguous()
+    return torch.softmax(logit_GBE.transpose(1, 2).contiguous(), dim=1).transpose(1, 2)
 
 
 def _stream(x_SBD: Tensor, place: int) -> Tensor:
     """One stream [1, B, D], without a copy; where there is but one, without a step in the graph either."""
     return x_SBD if x_SBD.shape[0] == 1 else x_SBD[place : place + 1]
-
-
-def _mix(weight_GBE: Tensor, expert_EBH: Tensor) -> Tensor:
-    """Mixes [G, B, H]."""
-    return torch.matmul(weight_GBE.transpose(0, 1), expert_EBH.transpose(0, 1)).transpose(0, 1)

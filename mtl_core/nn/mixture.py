@@ -45,6 +45,7 @@ class MixtureTrunk(Trunk):
         outputs = self.wiring.outputs
         if all(len(gates_of_task) == 1 for gates_of_task in outputs):
             chosen = [gate for (gate,) in outputs]
-            in_order = chosen == list(range(len(chosen)))
-            return x_SBD[: len(chosen)] if in_order else x_SBD[chosen], gates
+            if chosen == list(range(len(chosen))):
+                return x_SBD if len(chosen) == x_SBD.shape[0] else x_SBD[: len(chosen)], gates
+            return x_SBD[chosen], gates
         return tuple(torch.cat([x_SBD[g] for g in gates_of_task], dim=1) for gates_of_task in outputs), gates

@@ -126,4 +126,4 @@ class Towers(nn.Module):
                 out = self.banks[0](stacked) if len(self.banks) else stacked
             else:
                 out = torch.cat([bank(r) for bank, r in zip(self.banks, read, strict=True)])
-        return cast(Tensor, out if self.vectors else out[:, :, 0])
+        return cast(Tensor, out if self.vectors else out.squeeze(-1))

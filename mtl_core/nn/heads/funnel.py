@@ -33,7 +33,7 @@ class FunnelHead(Head):
 
     def conditionals(self, z_JB: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Per task its logit given the task before it, and parts of the head's own."""
-        return [z_JB[k] for k in range(len(self.tasks))], {}
+        return list(z_JB.unbind(0)[: len(self.tasks)]), {}
 
     @abstractmethod
     def step_loss(self, k: int, step: Step, out: Output, noise_BN: Tensor | None) -> Tensor:
