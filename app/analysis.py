@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -40,9 +39,12 @@ class Keys:
     baseline: str
 
 
-@lru_cache(maxsize=4096)
-def _keys(spec_json: str) -> Keys:
-    spec = RunSpec.parse(json.loads(spec_json))
+_known_keys: dict[str, Keys] = {}
+#: Keys of so many specs are kept.
+MOST_KEYS = 4096
+
+
+def _keys(spec: RunSpec) -> Keys:
     return Keys(
         spec,
         comparison.budget_key(spec),
@@ -54,7 +56,13 @@ def _keys(spec_json: str) -> Keys:
 
 def keys(record: RunRecord) -> Keys:
     """The keys of a run; remembered, since pages ask for hundreds on every rerun."""
-    return _keys(json.dumps(record.spec, sort_keys=True))
+    name = record.spec_key or record.id  # bundled runs have no key, and never change
+    found = _known_keys.get(name)
+    if found is None:
+        while len(_known_keys) >= MOST_KEYS:
+            _known_keys.pop(next(iter(_known_keys)), None)
+        found = _known_keys[name] = _keys(RunSpec.parse(record.spec))
+    return found
 
 
 def wiring(record: RunRecord, history: History) -> Wiring:

@@ -87,6 +87,11 @@ def _entry(card: Any) -> dict[str, Any]:
     return asdict(card)
 
 
+def schema_of(kind: str, name: str) -> dict[str, Any]:
+    """The JSON schema of a part's options; shared, so never to be changed."""
+    return json_schema(get(kind, name))
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every part with the JSON schema of its options (`python -m mtl_core list`).
 

@@ -15,7 +15,7 @@ from mtl_core.spec import options_problem
 names = registry.names("dataset")
 with st.sidebar:
     name = url_choice(tr("Data set"), names, "conflict", "data", lambda n: title_of("dataset", n))
-    schema = registry.catalogue()["dataset"][name]
+    schema = registry.schema_of("dataset", name)
     st.caption(in_short(schema))
     if name == "table":
         own = file_choice()

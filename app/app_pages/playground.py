@@ -30,7 +30,7 @@ def shown_run() -> str:
     if asked:
         del st.query_params["run"]
         st.toast(tr("There is no run called {run}; showing another.", run=asked[:40]))
-    still_open = [record for record in library.store.runs(limit=50) if record.open]
+    still_open = library.store.runs(limit=1, still_open=True)
     if not still_open:
         return f"{EXAMPLE_PREFIX}conflict-mmoe-0"
     st.query_params["run"] = still_open[0].id  # it stays on the screen when it ends

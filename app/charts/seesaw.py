@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -109,7 +110,7 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str | 
             "bars": pd.DataFrame(_bars(spoken), columns=BARS),
             "fronts": pd.DataFrame(_fronts(groups), columns=["x", "y", "line", "stroke", "dashed"]),
             "marks": pd.DataFrame([*_seeds(spoken), *_means(small, 0.25), *_means(spoken)], columns=MARKS),
-            "labels": _labels(spoken, span),
+            "labels": _labels(tuple(spoken), span),
         },
     )
 
@@ -338,8 +339,12 @@ def _span(groups: Sequence[SeesawGroup]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _labels(groups: Sequence[SeesawGroup], span: tuple[float, float]) -> pd.DataFrame:
-    """Each name beside its mark, joined to it by a thin line where others are in the way."""
+@lru_cache(maxsize=64)
+def _labels(groups: tuple[SeesawGroup, ...], span: tuple[float, float]) -> pd.DataFrame:
+    """Each name beside its mark, joined to it by a thin line where others are in the way.
+
+    Remembered: looking for room takes longer than everything else on the plot.
+    """
     scale = SIDE / (span[1] - span[0])
     texts = [f"{g.line} {g.short}" if g.line else g.label for g in groups]
     anchors = [(g.x_interval.mean * scale, g.y_interval.mean * scale) for g in groups]

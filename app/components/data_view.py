@@ -141,7 +141,7 @@ def _rates(summary: Summary, tasks: list[str]) -> None:
         rates = summary.labels[summary.labels["kind"] == "binary"]
         if len(rates):
             claim = wording.join([f"{r.task} {r.rate:.1%}" for r in rates.itertuples()])
-            plain_chart(label_rates(summary.labels, tasks), tr("Share of positives: {shares}", shares=claim))
+            plain_chart(tr("Share of positives: {shares}", shares=claim), label_rates, summary.labels, tasks)
             st.caption(tr("Each share is taken in the task's own sample space: the rows in which the label is known."))
         for row in summary.labels[summary.labels["kind"] == "regression"].itertuples():
             st.caption(
@@ -153,17 +153,15 @@ def _funnel(summary: Summary) -> None:
     with st.container(border=True, height="stretch"), offered("data-funnel"):
         st.markdown(tr("**Funnel**"))
         claim = funnel_sentence(summary.funnel)
-        plain_chart(funnel(summary.funnel), wording.passage(tr("Funnel."), claim))
+        plain_chart(wording.passage(tr("Funnel."), claim), funnel, summary.funnel)
         st.caption(claim)
 
 
 def _correlation(summary: Summary, tasks: list[str]) -> None:
     with st.container(border=True, height="stretch"), offered("data-correlation"):
         st.markdown(tr("**How the labels go together: correlation**"))
-        plain_chart(
-            label_correlation(summary.correlation, tasks),
-            tr("Correlation of the labels of {tasks}", tasks=wording.join(tasks)),
-        )
+        told = tr("Correlation of the labels of {tasks}", tasks=wording.join(tasks))
+        plain_chart(told, label_correlation, summary.correlation, tasks)
         st.caption(
             tr("Pearson correlation over the rows that both tasks have: +1 alike, 0 unrelated, \u22121 opposite.")
         )
@@ -181,7 +179,7 @@ def _overlap(summary: Summary, tasks: list[str]) -> None:
     with st.container(border=True, height="stretch"), offered("data-overlap"):
         st.markdown(tr("**How the labels go together: overlap**"))
         claim = overlap_sentence(summary.overlap)
-        plain_chart(label_overlap(summary.overlap, tasks), wording.passage(tr("Overlap of the labels."), claim))
+        plain_chart(wording.passage(tr("Overlap of the labels."), claim), label_overlap, summary.overlap, tasks)
         below = tr("Below each share: how many rows have both, among the rows in which both are known.")
         st.caption(wording.passage(claim, below))
 
@@ -203,10 +201,9 @@ def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
         ordered = is_ordered(next(f for f in schema.features if f.name == feature))
         label = tr("share with {task}", task=task) if share else tr("mean {task}", task=task)
         claim = spread_sentence(rows, label, share)
-        plain_chart(
-            feature_against_label(rows, feature, label, hue(tasks.index(task)), share=share, ordered=ordered),
-            wording.passage(tr("{feature} against {task}.", feature=feature, task=task), claim),
-        )
+        told = wording.passage(tr("{feature} against {task}.", feature=feature, task=task), claim)
+        colour = hue(tasks.index(task))
+        plain_chart(told, feature_against_label, rows, feature, label, colour, share=share, ordered=ordered)
         st.caption(
             wording.passage(
                 claim,

@@ -33,4 +33,4 @@ def _line(known: tuple[str, ...]) -> None:
 
 
 def _open_runs() -> list[RunRecord]:
-    return [run for run in services.library().store.runs() if run.open]
+    return services.library().store.runs(still_open=True)

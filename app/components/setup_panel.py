@@ -66,7 +66,7 @@ def published_systems() -> None:
         card = cast(type[RecipeOptions], registry.get("recipe", chosen)).card
         st.markdown(core(card.problem))
         source = tr("{authors}, {year}.", authors=card.authors, year=card.year) if card.year else ""
-        described = in_short(registry.catalogue()["recipe"][chosen])
+        described = in_short(registry.schema_of("recipe", chosen))
         st.caption(wording.passage(described, source, tr("Sized to suit the data.")))
         st.button(tr("Set the controls to it"), key="recipe.use", on_click=_apply_recipe, icon=":material/tune:")
 
@@ -111,7 +111,7 @@ def setup_panel() -> Setup:
         st.markdown(_strong(tr("Model")))
         trunk = _named_choice(url, "trunk", tr("Trunk"), "trunk", DEFAULT_TRUNK)
         trunk_options = parts.options("trunk", trunk)
-        st.caption(in_short(registry.catalogue()["trunk"][trunk]))
+        st.caption(in_short(registry.schema_of("trunk", trunk)))
         towers = options_form(_towers_schema(), {"towers": towers_start(dataset)}, plain)["towers"]
         head, head_options = parts.chosen("head", tr("Head"))
         encoder, encoder_options = parts.chosen("encoder", tr("Encoder"))
@@ -150,7 +150,7 @@ def setup_panel() -> Setup:
 
 
 def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, Any]:
-    schema = registry.catalogue()["dataset"][dataset]
+    schema = registry.schema_of("dataset", dataset)
     if dataset == "table":
         options = dict(file_choice().options)
         st.page_link("app_pages/data.py", label=tr("Bring another file"), icon=":material/upload_file:")
@@ -198,7 +198,6 @@ class _Parts:
 
     def __init__(self, url: UrlValues, dataset: str, columns: Schema, more: list[_Put]) -> None:
         self._url, self._dataset, self._columns, self._more = url, dataset, columns, more
-        self._catalogue = registry.catalogue()
 
     def chosen(self, kind: str, title: str, *, explained: bool = False) -> tuple[str, dict[str, Any]]:
         """The choice of a part among those that fit, and its options."""
@@ -213,13 +212,13 @@ class _Parts:
         name = str(
             st.selectbox(
                 title, names, key=key, format_func=as_read(lambda n: titled(kind, n)), persist_state="session",
-                help=None if explained else in_short(self._catalogue[kind][st.session_state[key]]),
+                help=None if explained else in_short(registry.schema_of(kind, st.session_state[key])),
             )
         )  # fmt: skip
         self._url.write_down(kind, name, default)
         options = self.options(kind, name, heading=tr("Loss weights") if kind == "balancer" else title)
         if explained:
-            st.caption(in_short(self._catalogue[kind][name]))
+            st.caption(in_short(registry.schema_of(kind, name)))
         if refused:
             reasons: dict[str, list[str]] = {}
             for part, reason in refused.items():
@@ -234,7 +233,7 @@ class _Parts:
 
     def options(self, kind: str, name: str, heading: str | None = None) -> dict[str, Any]:
         """The plain options of a part."""
-        schema = self._catalogue[kind][name]
+        schema = registry.schema_of(kind, name)
         start = start_of(self._dataset, kind, name, self._columns.task_names)
         form = Form(f"play.{self._dataset}.{name}", self._columns.task_names, self._url, PREFIXES[kind])
         fitting = [n for n in registry.names(kind) if n not in refusals(kind, self._columns)] if kind == "head" else []
@@ -242,14 +241,15 @@ class _Parts:
         def draw(advanced: bool) -> dict[str, Any]:
             return options_form(
                 schema, start, form, advanced=advanced,
-                nested=lambda inner: self._catalogue[kind][inner],
+                nested=lambda inner: registry.schema_of(kind, inner),
                 allowed=lambda option, values: [v for v in values if option != "inner" or v in fitting],
             )  # fmt: skip
 
         holders = [n.removesuffix("_options") for n in schema.get("properties", {}) if n.endswith("_options")]
-        inside = [self._catalogue[kind].get(str(st.session_state.get(f"{form.key}.{holder}"))) for holder in holders]
+        held = [str(st.session_state.get(f"{form.key}.{holder}")) for holder in holders]
+        inside = [registry.schema_of(kind, part) for part in held if part in registry.names(kind)]
         options = draw(False)
-        if any(has_advanced(part) for part in (schema, *inside) if part):
+        if any(has_advanced(part) for part in (schema, *inside)):
             self._more.append(_Put(heading or tr("Trunk"), options, lambda: draw(True)))
         return options
 

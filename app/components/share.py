@@ -11,9 +11,13 @@ from app.i18n import tr
 from mtl_core.spec import RunSpec
 
 
+@st.fragment
 def share(spec: RunSpec) -> None:
-    """A popover with everything to copy; each block has a button for it."""
-    with st.popover(tr("Share"), icon=":material/share:", width="stretch"):
+    """A popover with everything to copy; each block has a button for it. It is filled when it is opened."""
+    popover = st.popover(tr("Share"), icon=":material/share:", width="stretch", key="share", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
         st.caption(tr("A link that sets these controls; the run that is shown is part of it on this machine"))
         st.code(link(), language=None, wrap_lines=True)
         st.caption(tr("The same on the command line"))

@@ -15,6 +15,7 @@ from app.core_sentences import sentence
 from app.core_texts import title
 from app.i18n import as_read, mark, tr, trn
 from app.jobs.records import RunRecord
+from app.setup_values import preset_of
 from app.sweeps import MOST_RUNS, Order, Plan
 from mtl_core import comparison, registry
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
@@ -154,15 +155,14 @@ def _elsewhere(spec: RunSpec) -> tuple[str, dict[str, Any], dict[str, Any]]:
         ):  # fmt: skip
             st.caption(tr("Data and budget are those of the picture, so that its points can be compared."))
             return same
-        catalogue = registry.catalogue()["dataset"]
-        names = [name for name in catalogue if name != OWN_FILE]
+        names = [name for name in registry.names("dataset") if name != OWN_FILE]
         dataset = st.selectbox(
             tr("Data set"), names, names.index(same[0]) if same[0] in names else 0, key="sweep.data",
             format_func=as_read(lambda name: title("dataset", name)), persist_state="session",
         )  # fmt: skip
-        preset = catalogue[dataset]["preset"]["spec"]
+        preset = preset_of(dataset)["spec"]
         start = same[1]["options"] if dataset == same[0] else preset["data"].get("options", {})
-        options = options_form(catalogue[dataset], start, f"sweep.{dataset}")
+        options = options_form(registry.schema_of("dataset", dataset), start, f"sweep.{dataset}")
         start = same[2] if dataset == same[0] else preset["training"]
         training = options_form(registry.json_schema(TrainingSpec), start, f"sweep.{dataset}")
         if dataset == same[0]:  # what has no control here stays as it is

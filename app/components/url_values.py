@@ -70,7 +70,7 @@ class UrlValues:
             tasks: how many numbers there are where there is one per task.
         """
         asked = st.query_params.get(name)
-        if asked is not None and (self._loading or asked != st.session_state.get(f"{name}.in_url")):
+        if asked is not None and (self._loading or asked != _in_url().get(name)):
             with suppress(ValueError):
                 return [from_text(field, asked, tasks)]
         return [start] if self._loading else []
@@ -83,14 +83,22 @@ class UrlValues:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != text:
             st.query_params[name] = text
-        st.session_state[f"{name}.in_url"] = text
+        _in_url()[name] = text
 
     def forget_others(self, prefixes: Sequence[str]) -> None:
         """At the end: take options from the URL that belong to parts no longer chosen."""
         for name in list(st.query_params):
             if name.startswith(tuple(prefixes)) and name not in self._drawn:
                 st.query_params.pop(name, None)
-                st.session_state.pop(f"{name}.in_url", None)
+                _in_url().pop(name, None)
+
+
+def _in_url() -> dict[str, str | None]:
+    """What each option's text in the link was when this page last wrote it. One entry: Streamlit looks through all
+    of a session's entries for every control that it draws.
+    """
+    found: dict[str, str | None] = st.session_state.setdefault("url.written", {})
+    return found
 
 
 def _same(value: Any, start: Any) -> bool:

@@ -138,9 +138,10 @@ class RunStore:
             row = session.execute(_RECORDS.where(Run.id == run_id)).one_or_none()
             return RunRecord(*row) if row else None
 
-    def runs(self, limit: int = 1000) -> list[RunRecord]:
-        """The runs, newest first, in one query and without their events."""
-        newest = _RECORDS.order_by(Run.created_at.desc(), Run.place.desc()).limit(limit)
+    def runs(self, limit: int = 1000, *, still_open: bool = False) -> list[RunRecord]:
+        """The runs, newest first, in one query and without their events; `still_open`: queued or under way."""
+        wanted = _RECORDS.where(Run.state.in_(OPEN)) if still_open else _RECORDS
+        newest = wanted.order_by(Run.created_at.desc(), Run.place.desc()).limit(limit)
         with self._reading() as session:
             return [RunRecord(*row) for row in session.execute(newest)]
 

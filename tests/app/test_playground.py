@@ -308,6 +308,9 @@ def test_options_without_a_control_are_told(store: RunStore) -> None:
 
 def test_share_has_link_command_line_python_and_files(store: RunStore) -> None:
     at = healthy(visit(trunk="ple", **{"t.levels": "3"}))
+    assert not at.code
+    at.session_state["share"] = True  # opened
+    healthy(at.run())
     link, shell, code = (block.value for block in at.code)
     assert "trunk=ple" in link
     assert "t.levels=3" in link
