@@ -39,7 +39,8 @@ class Keys:
     baseline: str
 
 
-_known_keys: dict[str, Keys] = {}
+#: By the identity of the spec's JSON data, which are held here so that no other data take their place.
+_known_keys: dict[int, tuple[dict[str, Any], Keys]] = {}
 #: Keys of so many specs are kept.
 MOST_KEYS = 4096
 
@@ -56,13 +57,12 @@ def _keys(spec: RunSpec) -> Keys:
 
 def keys(record: RunRecord) -> Keys:
     """The keys of a run; remembered, since pages ask for hundreds on every rerun."""
-    name = record.spec_key or record.id  # bundled runs have no key, and never change
-    found = _known_keys.get(name)
-    if found is None:
+    held = _known_keys.get(id(record.spec))
+    if held is None or held[0] is not record.spec:
         while len(_known_keys) >= MOST_KEYS:
             _known_keys.pop(next(iter(_known_keys)), None)
-        found = _known_keys[name] = _keys(RunSpec.parse(record.spec))
-    return found
+        held = _known_keys[id(record.spec)] = (record.spec, _keys(RunSpec.parse(record.spec)))
+    return held[1]
 
 
 def wiring(record: RunRecord, history: History) -> Wiring:

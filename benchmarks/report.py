@@ -13,6 +13,7 @@ TITLES = (
     "A sweep as a population",
     "Balancers",
     "From click to curve",
+    "Interaction",
 )
 HEAD = """# Benchmarks
 
