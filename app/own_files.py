@@ -221,18 +221,6 @@ def settled() -> dict[str, OwnFile]:
     return found
 
 
-def upload_path(file_id: str) -> Path:
-    """The path of a kept upload.
-
-    Raises:
-        DataError: there is none of this id.
-    """
-    path = folder() / Path(file_id).name
-    if not path.is_file():
-        raise DataError(tr("There is no uploaded file {file} any more: upload it again.", file=repr(file_id)))
-    return path
-
-
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 

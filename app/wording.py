@@ -127,14 +127,6 @@ def curves_sentence(history: History, baseline: History | None) -> str:
     return text
 
 
-def metric_names(history: History) -> str:
-    """What the curves of a run show: AUC, MSE, or both."""
-    if not history.epochs:
-        return "AUC"
-    names = dict.fromkeys(metric_name(m).upper() for m in history.epochs[-1].metrics["valid"].values())
-    return tr(" or ").join(names)
-
-
 def score(metrics: Mapping[str, float | None]) -> str:
     """A task's own metric: AUC 0.9531, or MSE 0.071 where it is a number that is predicted."""
     name = metric_name(metrics)

@@ -46,11 +46,6 @@ def normalised_entropy(weights: Sequence[float]) -> float:
     return entropy(weights) / math.log(len(weights)) if len(weights) > 1 else 0.0
 
 
-def effective_number(weights: Sequence[float]) -> float:
-    """exp of the entropy: how many equal weights would be as spread out."""
-    return math.exp(entropy(weights))
-
-
 def measures(gate: Gate, summary: GateSummary) -> GateMeasures | None:
     """Of a gate that chooses; None where it has no choice, or where its weights are no distribution."""
     if not gate.chooses or summary.entropy is None:

@@ -56,7 +56,7 @@ def chosen_entry() -> Entry | None:
         st.info(tr("Nothing here matches: take out a word, or choose another family."), icon=":material/search_off:")
         return None
     left, right = st.columns([2, 3])
-    with left, st.container(height=LIST_HEIGHT):
+    with left, st.container(height=LIST_HEIGHT, key="zoo.list"):
         name = url_choice(
             tr(zoo.KINDS[kind]), list(found), next(iter(found)), NAME, lambda n: f"**{core(found[n].title)}**",
             control=st.radio, captions=[_caption(entry) for entry in found.values()], label_visibility="collapsed",

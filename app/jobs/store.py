@@ -19,9 +19,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from sqlalchemy import CursorResult, Delete, Select, Update, case, delete, func, insert, select, update
+from sqlalchemy import Delete, Select, Update, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.jobs import journal, liveness, settings
@@ -43,6 +43,9 @@ from app.jobs.tables import (
 from mtl_core.engine.grouping import structure
 from mtl_core.events import Epoch, Failed, Finished, Step
 from mtl_core.spec import RunSpec, SpecError
+
+if TYPE_CHECKING:
+    from sqlalchemy import CursorResult
 
 __all__ = ["NotOwner", "RunStore", "StoreError", "open_store"]
 

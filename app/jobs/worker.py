@@ -112,7 +112,8 @@ class Worker:
             with closing(cast("Generator[Event]", events)):
                 for event in events:
                     hand.note(event)
-                    if isinstance(event, Step | Checkpoint):  # nobody waits for the end of a training
+                    # Nobody waits for the end of a training; all members tell of a step at once, so look once.
+                    if isinstance(event, Step | Checkpoint) and hand.first == event.run:
                         answer_one(self._store, self._questions, self.id)
                     if hand.empty or (self._may_leave(hand, event) and self._wants_to_leave(event)):
                         break
@@ -163,6 +164,11 @@ class Hand:
     def empty(self) -> bool:
         """Is there nothing left to train?"""
         return not self._held
+
+    @property
+    def first(self) -> int | None:
+        """The first of the runs that are left; None: there is none."""
+        return next(iter(self._held), None)
 
     @property
     def even(self) -> bool:

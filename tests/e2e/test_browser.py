@@ -7,7 +7,6 @@ import re
 import signal
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -21,10 +20,10 @@ from tests.e2e.conftest import Server, wait_for
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/compare", "/seesaw", "/runs")
+PAGES = ("/", "/compare", "/seesaw", "/runs", "/data", "/zoo")
 #: A seed that no bundled example has.
 SEED = 41
-VEGA, PLOTLY = '[data-testid="stVegaLiteChart"]', '[data-testid="stPlotlyChart"]'
+VEGA = '[data-testid="stVegaLiteChart"]'
 NewTab = Callable[..., Page]
 
 
@@ -48,21 +47,6 @@ def without_exception(page: Page) -> None:
     settle(page)
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
     expect(page.locator('[data-testid="stAlertContentError"]')).to_have_count(0)
-
-
-def figure(page: Page, key: str) -> dict[str, Any]:
-    """Traces and ranges of the Plotly chart with this key, as the browser draws it."""
-    chart = widget(page, key).locator(".js-plotly-plot")
-    chart.locator(".main-svg").first.wait_for()
-    code = """el => ({
-        traces: el.data.length,
-        texts: [...el.querySelectorAll('text')].map(node => node.textContent),
-        ranges: Object.fromEntries(
-            Object.entries(el._fullLayout).filter(([name]) => /^[xy]axis/.test(name)).map(([n, a]) => [n, a.range])
-        ),
-    })"""
-    answer: dict[str, Any] = chart.evaluate(code)
-    return answer
 
 
 def named_in(page: Page, key: str) -> list[str]:

@@ -72,6 +72,13 @@ def test_what_is_typed_presses_no_button(server: Server, new_tab: NewTab) -> Non
     assert {run.id for run in server.store.runs()} == known
 
 
+def test_what_is_picked_in_the_zoo_is_in_sight_on_a_phone(new_tab: NewTab) -> None:
+    page = new_tab("/zoo?name=aitm")
+    page.set_viewport_size({"width": 390, "height": 844})
+    heading = page.get_by_role("heading", name="AITM")
+    expect(heading).to_be_in_viewport()
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_nothing_is_wider_than_the_screen(new_tab: NewTab, width: int, height: int) -> None:
     page = new_tab("/?run=example-conflict-ple-0")

@@ -9,7 +9,7 @@ import torch
 
 from mtl_core import gating, metrics, probes
 from mtl_core.events import GateSummary
-from mtl_core.gating import effective_number, entropy, measures, normalised_entropy
+from mtl_core.gating import entropy, measures, normalised_entropy
 from mtl_core.quality import precision_recall, reliability, roc
 from mtl_core.similarity import linear_cka, zero_share
 from mtl_core.trunks.wiring import Gate
@@ -28,7 +28,6 @@ def test_entropies_of_one_row_by_hand() -> None:
     w = (0.7, 0.2, 0.1)
     assert entropy(w) == pytest.approx(0.8018, abs=5e-5)
     assert normalised_entropy(w) == pytest.approx(0.7298, abs=5e-5)
-    assert effective_number(w) == pytest.approx(2.2296, abs=5e-5)
     assert entropy((1.0, 0.0)) == 0.0
     assert normalised_entropy((1.0,)) == 0.0
 

@@ -91,13 +91,11 @@ def test_a_settled_file_is_found_again_and_gives_a_spec(kept: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_not_offered(kept: Path) -> None:
-    """A settled schema without its file is no choice, and its id is refused in a sentence."""
+    """A settled schema without its file is no choice."""
     found = own_files.look(kept)
-    settled = own_files.settle(kept, own_files.revise(found, uses(found), LABELS))
+    own_files.settle(kept, own_files.revise(found, uses(found), LABELS))
     kept.unlink()
     assert own_files.settled() == {}
-    with pytest.raises(DataError, match="upload it again"):
-        own_files.upload_path(settled.id)
 
 
 def test_workers_read_tables_from_these_folders_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
