@@ -42,12 +42,18 @@ def auc(scores: Tensor, labels: Tensor) -> float | None:
     if n_pos == 0 or n_neg == 0 or not bool(torch.isfinite(scores).all()):
         return None
     ordered, order = torch.sort(scores)
+    left, right = _ties(ordered)
     # Average rank (from 1) of each tied group: (first + last) / 2.
-    left = torch.searchsorted(ordered, ordered, right=False)
-    right = torch.searchsorted(ordered, ordered, right=True)
     rank = (left + right + 1).double() / 2
     rank_sum = rank[positive[order]].sum().item()
     return (rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)
+
+
+def _ties(ordered: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of these sorted scores [n] the places where its tied group starts and where the next one starts [n]."""
+    _, group, sizes = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    ends = sizes.cumsum(0)
+    return (ends - sizes)[group], ends[group]
 
 
 def soft_auc(scores: Tensor, probabilities: Tensor) -> float | None:
@@ -63,8 +69,7 @@ def soft_auc(scores: Tensor, probabilities: Tensor) -> float | None:
     order = torch.argsort(scores.double())
     ordered, p = scores.double()[order], probabilities.double()[order]
     below = torch.cat([p.new_zeros(1), torch.cumsum(1 - p, 0)])
-    left = torch.searchsorted(ordered, ordered, right=False)
-    right = torch.searchsorted(ordered, ordered, right=True)
+    left, right = _ties(ordered)
     # Half of the tied negatives, the row itself not among them.
     won = below[left] + ((below[right] - below[left]) - (1 - p)) / 2
     pairs = p.sum() * (1 - p).sum() - (p * (1 - p)).sum()
@@ -85,8 +90,11 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     order = torch.argsort(probabilities)
     surplus = (probabilities.double() - labels.double())[order]
     # A bin's rows times the distance of its two means is the distance of its two sums.
-    parts = torch.tensor_split(surplus, min(bins, len(order)))
-    return torch.stack([part.sum().abs() for part in parts]).sum().item() / len(order)
+    bins = min(bins, len(order))
+    sizes = torch.full((bins,), len(order) // bins)
+    sizes[: len(order) % bins] += 1
+    ends = torch.cat([surplus.new_zeros(1), surplus.cumsum(0)])[torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])]
+    return ends.diff().abs().sum().item() / len(order)
 
 
 def normalised_entropy(logits: Tensor, labels: Tensor) -> float | None:

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No time limit per example: a busy machine is not a wrong answer.
+settings.register_profile("seesaw", deadline=None)
+settings.load_profile("seesaw")
 
 # Tiny products only: handing each to several threads takes far longer than computing it. Set before torch is imported,
 # and inherited by whatever tests start.

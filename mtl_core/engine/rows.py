@@ -68,12 +68,12 @@ class Shelf:
         self._constant: list[bool] | None = None
 
     def batch(self, index_MB: Tensor) -> Rows:
-        """Each member's rows at its own indices: tensors [M, B, ...]."""
+        """Each member's rows at its own indices, to train on: tensors [M, B, ...], the truth left out (NaN)."""
         index = index_MB if self.alone else index_MB + self.count * self.owner[:, None]
         return self._picked(index)
 
     def shared_batch(self, index_B: Tensor) -> Rows:
-        """The same rows for all members: tensors [B, ...].
+        """The same rows for all members, to train on: tensors [B, ...], the truth left out (NaN).
 
         Raises:
             ValueError: members have rows of their own.
@@ -93,13 +93,13 @@ class Shelf:
             # Copies whole rows; an index in brackets goes number by number, which takes three times as long.
             return flat.index_select(0, index.flatten()).reshape(shape)
 
-        everything = (*self._rows.inputs, *self._rows[1:])
+        everything = (*self._rows.inputs, self._rows.labels, self._rows.mask)
         if self._constant is None:
-            # What says the same of every row: masks of tasks without a sample space, no missing numbers, no truth.
+            # What says the same of every row: masks of tasks without a sample space, no missing numbers.
             self._constant = list(map(_is_constant, everything))
         parts = list(map(pick, everything, self._constant))
-        inputs = len(self._rows.inputs)
-        return Rows(Inputs(*parts[:inputs]), *parts[inputs:])
+        inputs, (labels, mask) = Inputs(*parts[:-2]), parts[-2:]
+        return Rows(inputs, labels, mask, labels.new_tensor(float("nan")).expand(labels.shape))
 
     def part(self, rows: slice) -> Rows:
         """A run of rows: [B, ...] where all members have the same, else [M, B, ...]."""

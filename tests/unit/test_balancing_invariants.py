@@ -368,7 +368,7 @@ numbers = st.floats(-10, 10, allow_nan=False).map(lambda x: round(x, 3))
 
 
 @example([[0.0, 0.0, -1.0], [0.0, 8.0, 0.008], [0.0, -1.0, 0.0]])  # nearly opposite, and the third closes the gap
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 4).flatmap(lambda k: st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=k, max_size=k)))
 def test_whatever_the_gradients(given_rows: list[list[float]]) -> None:
     """Zero rows, equal rows, opposite rows: finite weights, MGDA and UPGrad solved and never uphill."""

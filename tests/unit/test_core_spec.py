@@ -340,7 +340,7 @@ shaped = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(json_values | shaped)
 def test_any_json_is_a_spec_or_a_spec_error(value: object) -> None:
     """Nothing else comes out, whatever goes in; what parses, parses again to the same."""

@@ -24,7 +24,7 @@ def pairwise(scores: list[float], p: list[float]) -> float | None:
     return won / total if total > 0 else None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 10)), min_size=2, max_size=25))
 def test_soft_auc_is_the_pairwise_definition(rows: list[tuple[int, int]]) -> None:
     """Ties in the scores and probabilities of 0 and 1 included."""
