@@ -6,6 +6,7 @@ Streamlit, no torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 
 from app import analysis, wording
 from app.core_texts import gate_name, title
-from app.i18n import tr
+from app.i18n import ENGLISH, language, tr
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import gating
@@ -261,6 +262,19 @@ def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[st
 
 
 # Gates
+
+_NUMBER = r"(-?\d[\d.]*(?:e[-+]\d+)?)"
+
+
+def segment_name(name: str) -> str:
+    """A segment of rows, which the worker has named in English."""
+    if found := re.fullmatch(f"up to {_NUMBER}", name):
+        return tr("up to {value:.3g}", value=float(found[1]))
+    if found := re.fullmatch(f"above {_NUMBER}", name):
+        return tr("above {value:.3g}", value=float(found[1]))
+    if found := re.fullmatch(f"{_NUMBER} to {_NUMBER}", name):
+        return tr("{low:.3g} to {high:.3g}", low=float(found[1]), high=float(found[2]))
+    return {"missing": tr("missing"), "other": tr("other values")}.get(name, name) if language() != ENGLISH else name
 
 
 def gate_rows(run: Compared, level: int, gates: Mapping[str, GateSummary]) -> pd.DataFrame:

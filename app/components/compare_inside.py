@@ -83,9 +83,10 @@ def common_columns(runs: Sequence[Compared]) -> dict[str, str]:
 def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
     chosen = run.wiring.levels[level - 1]
     order = drawing_order(chosen)
+    segments = [comparing.segment_name(name) for name in content["segments"]]
     rows = [
         (tr("{segment} ({rows})", segment=name, rows=wording.count(n)), QUIET)
-        for name, n in zip(content["segments"], content["rows"], strict=True)
+        for name, n in zip(segments, content["rows"], strict=True)
     ]
     widest: tuple[float, str] | None = None
     with card(run, tr("by {column}", column=content["feature"])):
@@ -99,7 +100,7 @@ def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
                 column = [row[e] for row in means]
                 spread = max(column) - min(column)
                 if widest is None or spread > widest[0]:
-                    high, low = (content["segments"][column.index(pick(column))] for pick in (max, min))
+                    high, low = (segments[column.index(pick(column))] for pick in (max, min))
                     claim = tr(
                         "{gate} gives {expert} {most:.2f} where {column} is {high}, {least:.2f} where it is {low}",
                         gate=gate_name(gate), expert=chosen.experts[e].name, most=max(column), high=high,

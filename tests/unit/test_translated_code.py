@@ -38,7 +38,7 @@ SHOWING = {
 #: Names of formats and measures are the same everywhere.
 NAMES = {"SVG", "PNG", "HTML", "JSON", "YAML", "CSV", "AUC", "MSE", "AP", "ROC", "PCOC", "ECE", "linear CKA", "Seesaw"}
 #: What is compared with, or raised for nobody but a programmer.
-CODES = {"not distinguishable", "BEGIN IMMEDIATE", "no such table", "unable to open", "not a database"}
+CODES = {"not distinguishable", "up to ", "BEGIN IMMEDIATE", "no such table", "unable to open", "not a database"}
 UNREAD = {" is no JSON", " is not a finished run."}
 NO_WORDS = re.compile(
     r"^app_pages/\w+\.py$|\bdatum\.\w+|:material/\w+:|:gray-badge\[|https?://\S+|\bSEESAW_\w+|%\{[^}]*\}|<[^>]*>|&#?\w+;|^\w+:[NQOT]$|^\w*(\.\w+)+$"

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from app import wording
+from app import comparing, wording
 from app.charts.seesaw import SeesawGroup
+from app.i18n import speaking
 from app.library import History, examples
 from mtl_core import registry
 from mtl_core.comparison import Interval
@@ -288,3 +289,11 @@ def test_sentences_begin_with_a_capital_where_their_script_has_them() -> None:
     assert [wording.capital(text) for text in ("share with ctr", "PLE", "", "ctr 的比例")] == [
         "Share with ctr", "PLE", "", "ctr 的比例",
     ]  # fmt: skip
+
+
+def test_segments_of_the_worker_have_names_in_the_language_of_the_reader() -> None:
+    names = ["up to -0.934", "-0.934 to 1e+05", "above 1e+05", "missing", "other", "up to date", "3"]
+    assert [comparing.segment_name(name) for name in names] == names
+    with speaking("zh_CN"):
+        said = [comparing.segment_name(name) for name in names]
+    assert said == ["至多 -0.934", "-0.934 至 1e+05", "超过 1e+05", "缺失", "其他值", "up to date", "3"]
