@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -12,7 +12,7 @@ import pandas as pd
 
 from app.charts.drawing import Drawing, template
 from app.charts.labels import cut, letters
-from app.charts.order import by_owner, drawing_order
+from app.charts.order import by_owner, drawing_order, features_name, tallest
 from app.charts.palette import LINE, expert_colour, pale, task_colours
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
@@ -38,9 +38,8 @@ def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Seq
             visible expert counts alike. A negative weight is drawn dashed, one that was left out is barely there.
     """
     nodes, links = layout(wiring, tasks, weights)
-    tallest = max(len(level.experts) for level in wiring.levels)
     columns = 2 * len(wiring.levels) + 2
-    return Drawing(_template(columns, max(260, 44 * tallest)), {"nodes": nodes, "links": links})
+    return Drawing(_template(columns, max(260, 44 * tallest(wiring))), {"nodes": nodes, "links": links})
 
 
 @by_language(maxsize=64)
@@ -133,11 +132,11 @@ def layout(
                 | {"width": width, "colour": colour, "opacity": opacity, "about": about, "dashed": dashed}
             )
 
-    box(
-        0, 0.5, 0.28, 0.2, tr("features"), LINE, 0.25, tr("the encoder's output, read by every expert of level 1"), INK
-    )  # fmt: skip
-    #: Per level where the gates' mixes leave it; level 0, the encoder, has one place for all its streams.
+    #: Per level where its streams leave it: those of the encoder, which is level 0, then the gates' mixes.
     streams: list[dict[int, tuple[float, float]]] = [{}]
+    for stream, y, name, colour, about in _tables(wiring, tasks):
+        box(0, y, 0.28, min(0.2, 0.4 / len(wiring.embeddings)), name, colour, 0.25, about, INK)
+        streams[0][stream] = (0.28, y)
     for number, level in enumerate(wiring.levels, start=1):
         x_expert, x_gate = 2 * number - 1.0, 2 * number - 0.0
         rank = {e: place for place, e in enumerate(drawing_order(level))}
@@ -157,9 +156,9 @@ def layout(
             )
             below = streams[-1 if expert.level is None else expert.level]
             for read in (expert.source, *expert.also):
-                start = below.get(read, (0.28, 0.5))
+                colour = _table_colour(wiring.embeddings[read]) if below is streams[0] else LINE
                 about = tr("what expert {expert} reads", expert=expert.name)
-                link(start, (x_expert - 0.3, y), 1.4, LINE, 0.6, about)
+                link(below[read], (x_expert - 0.3, y), 1.4, colour, 0.6, about)
         if level.tied:
             order = drawing_order(level)
             for a, b in itertools.pairwise(order):
@@ -204,8 +203,32 @@ def layout(
         for read in wiring.outputs[k]:
             about = tr("what the tower of {task} reads", task=name)
             link(streams[-1][read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, about)
-        box(x_tower, y, 0.3, 0.075, name, colours[name], 0.22, tr("tower of {task}", task=name), colours[name])
+        box(
+            x_tower,
+            y,
+            0.3,
+            min(0.075, 0.4 / len(tasks)),
+            name,
+            colours[name],
+            0.22,
+            tr("tower of {task}", task=name),
+            colours[name],
+        )
     return pd.DataFrame(nodes), pd.DataFrame(links)
+
+
+def _table_colour(owner: int | None) -> str:
+    return LINE if owner is None else expert_colour(owner)
+
+
+def _tables(wiring: Wiring, tasks: Sequence[str]) -> Iterator[tuple[int, float, str, str, str]]:
+    """The encoder's streams from top to bottom: number, height, name, colour, and what each holds."""
+    for place, stream in enumerate(by_owner(wiring.embeddings)):
+        owner = wiring.embeddings[stream]
+        shared = tr("embeddings that all tasks share")
+        about = shared if owner is None else tr("embeddings of {task}'s own", task=tasks[owner])
+        y = 1 - (place + 0.5) / len(wiring.embeddings)
+        yield stream, y, features_name(wiring, stream, tasks), _table_colour(owner), about
 
 
 def untrained(gate: Gate, expert: int) -> float:

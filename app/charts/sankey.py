@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.charts.order import by_owner, drawing_order
+from app.charts.order import by_owner, drawing_order, features_name
 from app.charts.palette import LINE, expert_colour, hue, pale, tint
 from app.core_texts import gate_name
 from app.i18n import tr
@@ -56,7 +56,12 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
         means: gate key -> mean weight per expert.
     """
     depth = len(wiring.levels)
-    nodes = [Node("features", tr("features"), LINE, 0)]
+    tables = wiring.embeddings
+    nodes = []
+    for stream in by_owner(tables):
+        owner = tables[stream]
+        colour = LINE if owner is None else pale(hue(owner), 0.5)
+        nodes.append(Node(f"0.g{stream}", features_name(wiring, stream, tasks), colour, 0))
     for number, level in enumerate(wiring.levels, start=1):
         for e in drawing_order(level):
             expert = level.experts[e]
@@ -96,9 +101,8 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
             below = number - 1 if expert.level is None else expert.level
             reads = (expert.source, *expert.also)
             for stream in reads:
-                source = "features" if below == 0 else f"{below}.g{stream}"
                 about = tr("what {expert} of level {level} reads", expert=expert.name, level=number)
-                link(source, f"{number}.e{e}", through / len(reads), tint(LINE, 0.5), about)
+                link(f"{below}.g{stream}", f"{number}.e{e}", through / len(reads), tint(LINE, 0.5), about)
     kept = {end for each in links for end in (each.source, each.target)}
     return [node for node in nodes if node.key in kept], links
 

@@ -140,6 +140,12 @@ class Wiring(_Frozen):
                 streams |= {gate.beside for gate in choosing if gate.beside is not None}
         return frozenset(streams)
 
+    @property
+    def embeddings(self) -> tuple[int | None, ...]:
+        """Whose embeddings each of the encoder's streams holds; None: those that all tasks share."""
+        count, tasks = max(self.reads) + 1, len(self.outputs)
+        return (None,) if count == 1 else tuple(s if s < tasks else None for s in range(count))
+
     def parameters(self, width: int) -> int:
         """Trainable parameters of a trunk of the mixture family when the encoder's streams are `width` wide."""
         count, encoder_width = 0, width

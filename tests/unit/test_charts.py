@@ -22,6 +22,7 @@ from app.charts.order import drawing_order
 from app.charts.palette import (
     FAMILY_COLOURS,
     FAMILY_SHAPES,
+    LINE,
     QUIET,
     SHARED,
     TASK_HUES,
@@ -195,6 +196,23 @@ def test_tints() -> None:
 
 
 # Architecture
+
+
+def test_every_table_of_embeddings_is_a_box_from_which_its_experts_read() -> None:
+    nodes, _ = layout(wiring("mmoe"), TASKS[:2], None)
+    assert list(nodes[nodes["x"] == 0]["label"]) == ["features"]
+    wired = wiring("stem", shared_experts=1, task_experts=1)
+    nodes, links = layout(wired, TASKS[:2], None)
+    tables = nodes[nodes["x"] == 0]
+    assert set(tables["about"]) == {
+        "embeddings of income's own", "embeddings of never_married's own", "embeddings that all tasks share"
+    }  # fmt: skip
+    assert set(tables["colour"]) == {hue(0), hue(1), LINE}
+    for expert in wired.levels[0].experts:
+        start = links[links["about"] == f"what expert {expert.name} reads"].iloc[0]
+        assert tables[tables["y"] == start["y"]]["colour"].item() == (
+            LINE if expert.owner is None else hue(expert.owner)
+        )
 
 
 @pytest.mark.parametrize("trunk", ["mmoe", "ple", "cgc"])
