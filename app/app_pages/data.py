@@ -3,12 +3,14 @@
 import streamlit as st
 
 from app.components.data_view import PREVIEW_ROWS, overview
-from app.components.options_form import has_advanced, in_short, options_form
+from app.components.options_form import Form, has_advanced, in_short, options_form
 from app.components.own_file import file_choice, upload_card
-from app.components.url_choice import url_choice
+from app.components.url_choice import url_choice, url_integer
+from app.components.url_values import UrlValues
 from app.core_sentences import sentence
 from app.core_texts import title as title_of
 from app.i18n import tr
+from app.setup_values import PREFIXES
 from mtl_core import registry
 from mtl_core.spec import options_problem
 
@@ -22,11 +24,14 @@ with st.sidebar:
         options, title = dict(own.options), own.name
     else:
         title = title_of("dataset", name)
-        options = options_form(schema, {}, f"data.{name}", ())
+        url = UrlValues("data")
+        form = Form(f"data.{name}", (), url, PREFIXES["dataset"])
+        options = options_form(schema, {}, form)
         if has_advanced(schema):
             with st.expander(tr("More")):
-                options |= options_form(schema, {}, f"data.{name}", (), advanced=True)
-    seed = int(st.number_input(tr("Seed"), 0, 2**31 - 1, 0, key="data.seed"))
+                options |= options_form(schema, {}, form, advanced=True)
+        url.forget_others([PREFIXES["dataset"]])
+    seed = url_integer(tr("Seed"), 0, 2**31 - 1, 0, "data.seed", "seed")
 
 if name == "table":
     upload_card()

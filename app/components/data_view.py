@@ -14,6 +14,7 @@ from app.charts.data import NONE, feature_against_label, funnel, label_correlati
 from app.charts.palette import hue
 from app.components.figure_files import offered
 from app.components.live import plain_chart
+from app.components.url_choice import url_choice
 from app.core_sentences import sentence
 from app.data_summary import (
     Summary,
@@ -106,7 +107,7 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
             _overlap(summary, tasks)
     else:
         _correlation(summary, tasks)
-    _one_feature(name, schema, frames.train)
+    _one_feature(schema, frames.train)
     with st.expander(tr("All {n} features", n=features)):
         st.dataframe(
             _features(summary), hide_index=True, alt=tr("Features with their kind, missing share and distinct values"),
@@ -184,15 +185,14 @@ def _overlap(summary: Summary, tasks: list[str]) -> None:
         st.caption(wording.passage(claim, below))
 
 
-def _one_feature(name: str, schema: Schema, train: pd.DataFrame) -> None:
+def _one_feature(schema: Schema, train: pd.DataFrame) -> None:
     tasks = list(schema.task_names)
     with st.container(border=True), offered("data-feature"):
         st.markdown(tr("**One feature against one label**"))
         with st.container(horizontal=True):
-            feature = str(
-                st.selectbox(tr("Feature"), [f.name for f in schema.features], key=f"data.feature.{name}", width=260)
-            )
-            task = str(st.selectbox(tr("Label"), tasks, key=f"data.task.{name}", width=260))
+            features = [f.name for f in schema.features]
+            feature = url_choice(tr("Feature"), features, features[0], "feature", width=260)
+            task = url_choice(tr("Label"), tasks, tasks[0], "label", width=260)
         rows = distribution(schema, train, feature, task)
         if not len(rows):
             st.caption(tr("No training row of {task} is known.", task=task))

@@ -49,19 +49,21 @@ def url_choices(
     return chosen
 
 
-def url_integer(label: str, low: int, high: int, default: int, key: str, **arguments: Any) -> int:
-    """A field for a whole number whose value is the query parameter `key`, by the same rules.
+def url_integer(
+    label: str, low: int, high: int, default: int, key: str, name: str | None = None, **arguments: Any
+) -> int:
+    """A field for a whole number whose value is the query parameter `name`, or else `key`, by the same rules.
 
     Streamlit's own binding ends in a traceback at ?seed=1e400.
     """
-    asked = st.query_params.get(key)
+    asked = st.query_params.get(name or key)
     digits = asked is not None and asked.isascii() and asked.isdecimal() and len(asked) <= len(str(high))
     number = int(asked) if asked is not None and digits else None
     _take_up(key, asked, number if number is not None and low <= number <= high else None)
     if key not in st.session_state:
         st.session_state[key] = default
     chosen = int(st.number_input(label, low, high, step=1, key=key, persist_state="session", **arguments))
-    _write_down(key, asked, str(chosen), str(default))
+    _write_down(key, asked, str(chosen), str(default), name)
     return chosen
 
 
@@ -71,9 +73,9 @@ def _take_up(key: str, asked: str | None, value: object) -> None:
         st.session_state[key] = value
 
 
-def _write_down(key: str, asked: str | None, chosen: str, default: str) -> None:
+def _write_down(key: str, asked: str | None, chosen: str, default: str, name: str | None = None) -> None:
     if chosen == default:
-        st.query_params.pop(key, None)
+        st.query_params.pop(name or key, None)
     elif asked != chosen:
-        st.query_params[key] = chosen
+        st.query_params[name or key] = chosen
     st.session_state[f"{key}.in_url"] = None if chosen == default else chosen

@@ -31,7 +31,9 @@ def load(query: Mapping[str, str], keep: Sequence[str] = ()) -> None:
 class UrlValues:
     """The options on a page and their texts in the URL, for one run of the page."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str = "") -> None:
+        """`page`: tells what pages have written apart where the names of their options may be the same."""
+        self._page = page
         self._loading = bool(st.session_state.pop(LOADING, False))
         self._drawn: set[str] = set()
 
@@ -70,7 +72,7 @@ class UrlValues:
             tasks: how many numbers there are where there is one per task.
         """
         asked = st.query_params.get(name)
-        if asked is not None and (self._loading or asked != _in_url().get(name)):
+        if asked is not None and (self._loading or asked != _in_url().get(self._page + name)):
             with suppress(ValueError):
                 return [from_text(field, asked, tasks)]
         return [start] if self._loading else []
@@ -83,14 +85,14 @@ class UrlValues:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != text:
             st.query_params[name] = text
-        _in_url()[name] = text
+        _in_url()[self._page + name] = text
 
     def forget_others(self, prefixes: Sequence[str]) -> None:
         """At the end: take options from the URL that belong to parts no longer chosen."""
         for name in list(st.query_params):
             if name.startswith(tuple(prefixes)) and name not in self._drawn:
                 st.query_params.pop(name, None)
-                _in_url().pop(name, None)
+                _in_url().pop(self._page + name, None)
 
 
 def _in_url() -> dict[str, str | None]:

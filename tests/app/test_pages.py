@@ -157,3 +157,19 @@ def test_the_layout_that_streamlit_needs() -> None:
     assert config["server"]["address"] == "127.0.0.1"
     assert config["browser"]["gatherUsageStats"] is False
     assert {"light", "dark"} <= set(config["theme"])
+
+
+def test_what_is_set_on_the_data_page_is_in_the_link() -> None:
+    at = healthy(visit("data", data="funnel", seed="7", feature="item", label="cvr", **{"d.rows": "2000"}))
+    assert at.number_input(key="data.seed").value == 7
+    assert at.number_input(key="data.funnel.rows").value == 2000
+    assert (at.selectbox(key="feature").value, at.selectbox(key="label").value) == ("item", "cvr")
+    at.number_input(key="data.funnel.rows").set_value(3000).run()
+    at.selectbox(key="label").set_value("ctr").run()
+    assert at.query_params["d.rows"] in ("3000", ["3000"])
+    assert "label" not in at.query_params  # the default is left out
+    at.selectbox(key="data").set_value("conflict").run()
+    assert not [name for name in at.query_params if name.startswith("d.")]
+    # Bad values are ignored.
+    at = healthy(visit("data", data="funnel", seed="1e400", feature="nothing", **{"d.rows": "-5"}))
+    assert at.number_input(key="data.seed").value == 0
