@@ -215,6 +215,9 @@ def test_opening_a_part_sets_the_playground_though_it_was_set_to_something_else(
 
 def setup_of(at: AppTest) -> RunSpec:
     """What the playground's controls say, by what can be copied from it."""
+    at.switch_page("app_pages/playground.py")  # where the button has led, which the test harness does not know
+    at.session_state["share"] = True  # opened
+    at.run()
     (command,) = [code.value for code in at.code if "mtl_core train" in code.value]
     text = command.split("printf '%s' ", 1)[1].split(" > spec.json", 1)[0]
     return RunSpec.parse(json.loads(text.strip("'")))
