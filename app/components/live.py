@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +34,7 @@ def plain_chart(alt: str, make: Callable[..., altair.LayerChart | altair.FacetCh
         _made[key] = template(make(*of, **options))
     spec = _made[key]
     remember(of_vega(alt, lambda: spec))
-    st.vega_lite_chart(spec=copy.deepcopy(spec), width="stretch", alt=alt)
+    st.vega_lite_chart(spec=dict(spec), width="stretch", alt=alt)
 
 
 _made: dict[Any, dict[str, Any]] = {}
