@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import services
 from app.components.player import carry_out, is_same, player
+from app.components.preview import preview
 from app.components.queue_view import queue_line
 from app.components.run_view import run_panel
 from app.components.seesaw_view import small_seesaw
@@ -62,6 +63,8 @@ with systems:
 preset_strip()
 is_open = record is not None and record.open
 foreign = not is_same(setup, record)
+if foreign and not is_open:  # who watches a training is not pushed down the page by a dial
+    preview(setup, record)
 st.fragment(run_panel, run_every="1s" if is_open else None)(run_id, is_open, foreign)
 if not is_open:
     queue_line()

@@ -162,7 +162,7 @@ def feature_against_label(
     form = "%" if share else ""
     x = alt.X(
         "value:N", sort=list(rows["value"]),
-        axis=alt.Axis(title=feature, labelAngle=-40, labelLimit=110, ticks=False, labelOverlap=True),
+        axis=alt.Axis(title=feature, labelAngle=-40, labelLimit=110, ticks=False, labelOverlap=ordered),
     )  # fmt: skip
     tooltip = [
         alt.Tooltip("value:N", title=tr("value")),

@@ -696,3 +696,13 @@ def test_a_trunk_that_is_registered_appears_without_any_other_change(two_pools: 
     assert spec.model.trunk.options == options
     for page in ("runs", "seesaw_plot", "compare"):
         healthy(at.switch_page(f"app_pages/{page}.py").run())
+
+
+def test_the_model_that_the_controls_describe_is_drawn_before_it_is_trained() -> None:
+    at = healthy(visit())
+    assert not [chart for chart in at.get("vega_lite_chart") if "untrained" in chart.proto.alt]
+    at.slider(key="play.conflict.mmoe.experts").set_value(5).run()
+    (chart,) = [chart for chart in healthy(at).get("vega_lite_chart") if "untrained" in chart.proto.alt]
+    assert chart.proto.alt == "Architecture of MMoE on Conflict, untrained."
+    nodes = next(data for data in chart.proto.datasets if data.name == "nodes")
+    assert b"S5" in nodes.data.data

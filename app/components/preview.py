@@ -1,0 +1,33 @@
+"""What the controls describe, where the run that is shown is of another model: its drawing, before any training."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import analysis, services
+from app.charts.architecture import architecture
+from app.components.figure_files import offered
+from app.components.live import live_chart
+from app.components.setup_panel import Setup
+from app.core_texts import title
+from app.i18n import tr
+from app.jobs.records import RunRecord
+
+
+def preview(setup: Setup, record: RunRecord | None) -> None:
+    """The untrained model, unless the run below looks the same; so the drawing follows every dial at once."""
+    spec = setup.spec
+    if spec is None or record is None:
+        return
+    tasks = spec.schema.task_names
+    drawn = analysis.wiring(record, services.library().history(record.id))
+    if spec.wiring == drawn and tasks == analysis.keys(record).spec.schema.task_names:
+        return
+    model, data = title("trunk", spec.model.trunk.name), analysis.data_title(spec.to_json())
+    name = tr("{model} on {data}", model=model, data=data)
+    with st.container(border=True), offered(f"{spec.data.name}-{spec.model.trunk.name}", key="preview"):
+        st.markdown(tr("**What the controls say: {name}, not trained yet**", name=name))
+        live_chart(architecture(spec.wiring, tasks), tr("Architecture of {name}, untrained.", name=name))
+        st.caption(
+            tr("Untrained: every expert that a gate may mix counts alike. Below: another run, until you press Train.")
+        )
