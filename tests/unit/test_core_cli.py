@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ def seesaw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(mtl_core.__file__).parents[1])}
     command = [sys.executable, "-W", "error", "-m", "mtl_core", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same command line within this process, from an empty folder: libraries need not be loaded once more."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        status = main(list(arguments))
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return run
 
 
 def write(folder: Path, value: object) -> str:
@@ -143,12 +159,14 @@ def test_sweep_trains_all_combinations_in_order(tmp_path: Path) -> None:
     assert summary.startswith("2 finished, 2 failed, ")
 
 
-def test_a_sweep_begun_again_tells_what_is_there_and_trains_the_rest(tmp_path: Path) -> None:
+def test_a_sweep_begun_again_tells_what_is_there_and_trains_the_rest(
+    tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     """Same spec, same folder; results come again, so that what reads them sees the whole sweep."""
     base = {**SMALL, "training": {**SMALL["training"], "epochs": 1}}
-    first = seesaw(tmp_path, "sweep", write(tmp_path, {"base": base, "vary": {"seed": [1, 2]}}), "--out", "runs")
+    first = inside("sweep", write(tmp_path, {"base": base, "vary": {"seed": [1, 2]}}), "--out", "runs")
     assert first.stderr.startswith("2 finished, ")
-    again = seesaw(tmp_path, "sweep", write(tmp_path, {"base": base, "vary": {"seed": [0, 2, 1]}}), "--out", "runs")
+    again = inside("sweep", write(tmp_path, {"base": base, "vary": {"seed": [0, 2, 1]}}), "--out", "runs")
     assert again.stderr.startswith("3 finished (2 of them before), ")
     assert len(again.stderr.splitlines()) == 1
     results = [{e["run"]: e for e in events_of(d) if e["event"] == "finished"} for d in (first, again)]
@@ -157,10 +175,12 @@ def test_a_sweep_begun_again_tells_what_is_there_and_trains_the_rest(tmp_path: P
     assert [e["run"] for e in events_of(again) if e["event"] == "started"] == [0]
 
 
-def test_a_search_tells_its_runs_then_its_trials(tmp_path: Path) -> None:
+def test_a_search_tells_its_runs_then_its_trials(
+    tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     base = {**SMALL, "training": {**SMALL["training"], "epochs": 1}}
     wanted = {"base": base, "search": {"trials": 3, "at_once": 2, "seeds": [0, 1]}}
-    done = seesaw(tmp_path, "sweep", write(tmp_path, wanted), "--out", "runs")
+    done = inside("sweep", write(tmp_path, wanted), "--out", "runs")
     assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)
     events = events_of(done)
     trials = [event for event in events if event["event"] == "trial"]
