@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from app import services
+from app.jobs import liveness
 from app.jobs.executor import LocalExecutor, get_executor
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore, open_store
@@ -101,6 +102,8 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     monkeypatch.setenv("SEESAW_WORKER_IDLE", "60")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     if "real_workers" not in request.fixturenames:
+        # The workers of these tests have no heartbeat: they are this process, which may be long at training a run.
+        monkeypatch.setattr(liveness, "SILENCE_SECONDS", 1e9)
         monkeypatch.setattr(LocalExecutor, "_ensure", lambda self, wanted: None)
     yield home
     services._services.cache_clear()

@@ -80,6 +80,16 @@ def tagged_charts(page: Page) -> int:
     return int(page.evaluate(f"() => {nodes}.filter(n => n.marked).length"))
 
 
+def charts_that_stay(page: Page) -> int | None:
+    """How many live charts there are, all of them with a mark, if the next epoch is drawn in place.
+
+    While a page is being built its charts come and go.
+    """
+    charts, seen = tag_charts(page), drawing(page)
+    wait_for(partial(another_drawing, page, seen), what="a curve that grows")
+    return charts if tagged_charts(page) == charts else None
+
+
 def train(page: Page, server: Server) -> str:
     """Press Train; the id of the new run, which the page then shows."""
     known = {run.id for run in server.store.runs()}
@@ -111,7 +121,7 @@ def test_train_mmoe_and_ple_compare_them_and_place_both_on_the_seesaw(server: Se
         expect(page.get_by_text(re.compile(r"epoch \d+ of 60")).first).to_be_visible()
         server.wait_until(run_id, lambda run: run.epoch >= 1)
         page.wait_for_function(f"() => document.querySelectorAll('{VEGA} canvas, {VEGA} svg').length >= 3")
-        charts, before = tag_charts(page), drawing(page)
+        charts, before = wait_for(partial(charts_that_stay, page), what="charts that stay"), drawing(page)
         for _ in range(2):
             before = wait_for(partial(another_drawing, page, before), what="a curve that grows")
             assert tagged_charts(page) == charts
