@@ -195,3 +195,6 @@ def test_from_an_uploaded_file_to_mmoe_against_ple(server: Server, new_tab: NewT
         expect(page.locator('[data-testid="stTable"]')).to_contain_text(f"{score:.4f}")
     expect(page.locator('[data-testid="stTable"]')).to_contain_text("PLE")
     without_exception(page)
+    night = new_tab(f"/data?data=table&file={uploads[0].name}", dark=True)
+    expect(night.get_by_text("60,000 train")).to_be_visible()
+    without_exception(night)

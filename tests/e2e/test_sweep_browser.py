@@ -86,6 +86,9 @@ def test_seesaw_from_a_sweep(server: Server, new_tab: NewTab) -> None:
     page.locator(DRAWN).first.wait_for()
     settle(page)
     without_exception(page)
+    night = new_tab(page.url.removeprefix(server.url), dark=True)
+    night.locator(DRAWN).first.wait_for()
+    without_exception(night)
 
 
 def places_of_points(page: Page) -> list[tuple[float, float]]:
