@@ -51,7 +51,8 @@ def live_plot(budget_key: str, task_x: str, task_y: str, equal: bool, ticking: b
     budget = _budget(records, budget_key)
     if is_open(budget, records) is not ticking:
         st.rerun()  # the page starts or drops the clock
-    _progress(budget, records)
+    with st.container():  # empty or not, it keeps the plot in its place, and the view with it
+        _progress(budget, records)
     plot(budget, task_x, task_y, key="seesaw", equal=equal)
 
 
