@@ -31,6 +31,8 @@ KINDS = {
     "softmax of the gates": ("_softmax", "_softmax_backward_data"),
     "copies": ("cat", "clone", "copy_", "select_backward", "slice_backward", "stack", "_to_copy"),
 }
+#: The first of them are products.
+PRODUCTS = 2
 REST = "all others: losses, weights, views"
 
 
@@ -99,7 +101,14 @@ def main() -> int:
     about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
     command = f"python -m benchmarks.kernels --steps {chosen.steps}"
     head = ["milliseconds", *TITLES.values()]
-    body = f"`{command}`, on {machine.describe()}.\n\n{about}\n\n{report.table(head, rows)}"
+    bounds = [
+        f"{TITLES[kind]} {values[len(KINDS) + 1] / sum(values[:PRODUCTS]):.2f}" for kind, values in columns.items()
+    ]
+    bound = (
+        "Were a step nothing but its products, at the rates that they reach here, it would be faster by a factor of: "
+        f"{', '.join(bounds)}. That is all that is left to gain without faster products or fewer of them."
+    )
+    body = f"`{command}`, on {machine.describe()}.\n\n{about}\n\n{report.table(head, rows)}\n\n{bound}"
     print(body)
     report.write("Where a step's time goes", body)
     return 0
