@@ -49,13 +49,11 @@ def _translated(folder: Path, locale: str, text: str) -> str:
 @lru_cache(maxsize=8)
 def _known(folder: Path, locale: str) -> tuple[_Known, ...]:
     """A language's sentences: of two templates that fit, the one with more letters of its own says more."""
-    path = folder / locale / "LC_MESSAGES" / f"{CORE}.po"
-    if not path.is_file():
-        return ()
-    from babel.messages.pofile import read_po
-
-    with path.open("rb") as file:
-        found = {str(m.id): str(m.string) for m in read_po(file) if m.context == CONTEXT and m.string}
+    found = {
+        str(message.id): str(message.string)
+        for message in i18n.messages(folder, locale, CORE) or ()
+        if message.context == CONTEXT and message.string
+    }
     more = "|".join(_pattern(template, named=False) for template in found if template.startswith(" "))
     told = sorted(found, key=lambda template: -sum(len(own) for own, _ in _pieces(template)))
     return tuple(_Known(re.compile(_pattern(template, more), re.DOTALL), found[template]) for template in told)

@@ -17,7 +17,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
 
 ENGLISH = "en"
 FOLDER = Path(__file__).parent / "locale"
@@ -153,16 +156,25 @@ def _translated(folder: Path) -> dict[str, str]:
 
 
 @lru_cache(maxsize=32)
-def _catalogue(folder: Path, locale: str, domain: str) -> gettext.NullTranslations:
-    """Read and compiled in memory; empty where there is no such file."""
+def messages(folder: Path, locale: str, domain: str) -> Catalog | None:
+    """A language's file with its translations, read once; None where there is none."""
     path = folder / locale / "LC_MESSAGES" / f"{domain}.po"
     if not path.is_file():
-        return gettext.NullTranslations()
-    from babel.messages.mofile import write_mo
+        return None
     from babel.messages.pofile import read_po
 
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=locale, domain=domain)
+        return read_po(file, locale=locale, domain=domain)
+
+
+@lru_cache(maxsize=32)
+def _catalogue(folder: Path, locale: str, domain: str) -> gettext.NullTranslations:
+    """Read and compiled in memory; empty where there is no such file."""
+    catalogue = messages(folder, locale, domain)
+    if catalogue is None:
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+
     for message in catalogue:
         if isinstance(message.string, tuple) and not all(message.string):
             message.string = ""  # shown in English, as anything that nobody has translated yet

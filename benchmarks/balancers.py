@@ -9,57 +9,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
-
-import torch
 
 from benchmarks import machine, report
 from benchmarks.machine import spread
+from benchmarks.stepper import Stepper
 from mtl_core import registry
 from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DatasetOptions
-from mtl_core.data.load import load
-from mtl_core.engine.population import Noise, Population
 from mtl_core.engine.replay import WORKED_OUT
-from mtl_core.engine.rows import Shelf, to_device
-from mtl_core.spec import RunSpec
 from mtl_core.threads import spare_a_core
-from mtl_core.train import build_model
 
 DATASET = "adult"
-
-
-class Stepper:
-    """One run's training steps, timed from outside.
-
-    Args:
-        spec: the run.
-        steps: batches in a lap.
-    """
-
-    def __init__(self, spec: RunSpec, steps: int) -> None:
-        data = load(spec.data, spec.seed)
-        rows = to_device(data.train, torch.device("cpu"))
-        self._shelf = Shelf([rows])
-        self._population = Population([spec], [build_model(spec, data)], rows)
-        self._population.train_mode()
-        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
-        self._batches = order.split(spec.training.batch_size)[:steps]
-        self._generator = torch.Generator().manual_seed(0)
-        self.tasks = len(data.schema.tasks)
-
-    def _noise(self, rows: int) -> Noise:
-        rule, of_model = self._population.balancer, self._population.noise_of_model
-        elements = self._population.shared_elements() if rule.noise_per_element else 0
-        shapes = ((1, rows, of_model), (1, rule.noise), (1, elements))
-        return Noise(*(torch.rand(shape, generator=self._generator) if shape[-1] else None for shape in shapes))
-
-    def lap(self) -> float:
-        """Milliseconds of processor time per step."""
-        start = time.process_time()
-        for index in self._batches:
-            self._population.step(self._shelf.shared_batch(index), self._noise(len(index)), per_member=False)
-        return 1e3 * (time.process_time() - start) / len(self._batches)
 
 
 def main() -> int:
@@ -88,7 +48,7 @@ def main() -> int:
             bases[name].append((before + after) / 2)
     rows = []
     for name, stepper in steppers.items():
-        rule = stepper._population.balancer
+        rule = stepper.population.balancer
         reads = "gradients" if rule.needs_gramian or rule.needs_gradients else "losses"
         ratios = [lap / base for lap, base in zip(laps[name], bases[name], strict=True)]
         rows.append([registry.title("balancer", name), reads, f"{statistics.median(laps[name]):.2f}", spread(ratios)])

@@ -12,22 +12,23 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks import contest, machine, report
+from benchmarks.stepper import Stepper
 from benchmarks.sweep import TRUNKS
 from benchmarks.throughput import TITLES
 from mtl_core import train as training
 from mtl_core.comparison import preset_spec
-from mtl_core.data.load import load
 from mtl_core.engine import evaluation, replay
 from mtl_core.engine.optimizer import Optimizer
-from mtl_core.engine.population import Noise, Population
-from mtl_core.engine.replay import WORKED_OUT, Program, Replay
-from mtl_core.engine.rows import Shelf, to_device
-from mtl_core.train import build_model
+from mtl_core.engine.population import Population
+from mtl_core.engine.replay import Program, Replay
+from mtl_core.engine.rows import Shelf
 
 #: What a kernel is for, by its name; the first line that has it counts.
 KINDS = {
@@ -43,44 +44,18 @@ PRODUCTS = 2
 REST = "all others: losses, weights, views"
 
 
-class Profile:
-    """One model's step, kernel by kernel."""
-
-    def __init__(self, kind: str) -> None:
-        spec = contest.spec(kind, 0, 1)
-        data = load(spec.data, 0)
-        rows = to_device(data.train, torch.device("cpu"))
-        self._shelf = Shelf([rows])
-        self._population = Population([spec], [build_model(spec, data)], rows)
-        self._population.train_mode()
-        self._order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
-        for place in range(WORKED_OUT + 2):
-            self._step(place)
-
-    def _step(self, place: int) -> None:
-        index = self._order.roll(-place * contest.BATCH)[: contest.BATCH]
-        self._population.step(self._shelf.shared_batch(index), Noise(), per_member=False)
-
-    def whole(self, steps: int) -> float:
-        """Milliseconds of a step as it is played."""
-        start = time.process_time()
-        for place in range(steps):
-            self._step(place)
-        return 1e3 * (time.process_time() - start) / steps
-
-    def kernels(self) -> dict[str, float]:
-        """Milliseconds by kind of kernel, in one step."""
-        slopes = self._population._slopes
-        assert isinstance(slopes, Replay)
-        index = self._order[torch.randperm(len(self._order))[: contest.BATCH]]
-        rows = self._shelf.shared_batch(index)
-        balance = self._population.balance
-        inputs = [*self._population._tensors, *balance.values(), *rows.inputs, *rows[1:]]
-        found = dict.fromkeys([*KINDS, REST], 0.0)
-        for name, seconds in slopes.programs[0].timed(inputs):
-            short = name.removeprefix("aten::")
-            found[next((kind for kind, names in KINDS.items() if short in names), REST)] += 1e3 * seconds
-        return found
+def kernels(stepper: Stepper, index: Tensor) -> dict[str, float]:
+    """Milliseconds by kind of kernel, in a step on the rows at `index`."""
+    population = stepper.population
+    slopes = population._slopes
+    assert isinstance(slopes, Replay)
+    rows = stepper.shelf.shared_batch(index)
+    inputs = [*population._tensors, *population.balance.values(), *rows.inputs, *rows[1:]]
+    found = dict.fromkeys([*KINDS, REST], 0.0)
+    for name, seconds in slopes.programs[0].timed(inputs):
+        short = name.removeprefix("aten::")
+        found[next((kind for kind, names in KINDS.items() if short in names), REST)] += 1e3 * seconds
+    return found
 
 
 class Clock:
@@ -149,11 +124,13 @@ def main() -> int:
     contest.enter()
     columns: dict[str, list[float]] = {}
     for kind in TITLES:
-        profile = Profile(kind)
-        laps = [profile.kernels() for _ in range(chosen.steps)]
+        # Full batches: a program is for one number of rows.
+        stepper = Stepper(contest.spec(kind, 0, 1), contest.TRAIN_ROWS // contest.BATCH)
+        stepper.lap()  # from here on its steps are played
+        laps = [kernels(stepper, index) for index in islice(cycle(stepper.batches), chosen.steps)]
         times = [statistics.median(lap[name] for lap in laps) for name in (*KINDS, REST)]
         limit = 3e3 * contest.BATCH * contest.multiply_adds(kind) / machine.multiply_rate()
-        columns[kind] = [*times, sum(times), min(profile.whole(20) for _ in range(5)), limit]
+        columns[kind] = [*times, sum(times), min(stepper.lap() for _ in range(5)), limit]
     names = [*KINDS, REST, "together", "the step as it is played", "its multiply-adds at the machine's rate"]
     rows = []
     for line, name in enumerate(names):

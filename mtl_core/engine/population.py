@@ -79,8 +79,6 @@ class Population:
         self.specs = list(specs)
         self._model = models[0]
         self._objective = _Objective(self._model)
-        self._buffers = dict(self._objective.named_buffers())
-        self._model_buffers = dict(self._model.named_buffers())
         device = probe.labels.device
         self.device = device
         if device.type == "cpu":
@@ -103,7 +101,7 @@ class Population:
 
     @property
     def sharing(self) -> Sharing:
-        """Which parameters the tasks share; found out when it is first asked for."""
+        """Which parameters the tasks share; found out when it is first asked for, long before a step is recorded."""
         if self._sharing is None:
             with serving(self._model):
                 self._sharing = Sharing(shared_units(self._model, _reaching_losses(self._model, self._probe)))
@@ -141,9 +139,7 @@ class Population:
 
         def each(parameters: dict[str, Tensor], rows: Rows, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
             named = {f"model.{name}": p for name, p in parameters.items()}
-            return cast(
-                tuple[Tensor, Tensor, Tensor], functional_call(self._objective, (named, self._buffers), (rows, noise))
-            )
+            return cast(tuple[Tensor, Tensor, Tensor], functional_call(self._objective, named, (rows, noise)))
 
         with _precision(self.specs[0], self.device):
             if self.size == 1:
@@ -211,8 +207,6 @@ class Population:
             losses [M, K] before the step, rows behind each [M, K], loss weights [M, K], and the Gramian [M, K, K] where
             the balancer asked for it.
         """
-        if self._task_by_task:
-            _ = self.sharing  # found out before a step is recorded
         losses, count, weights, gramian, merged, self.balance = self._slopes(
             self._tensors, self.balance, rows, noise, per_member
         )
@@ -234,7 +228,6 @@ class Population:
 
     def look(self, rows: Rows, weights_MK: Tensor, sums: ConflictSums, *, per_member: bool) -> ConflictSums:
         """Add the conflict of the tasks' gradients on these rows, without a step."""
-        _ = self.sharing  # found out before a look is recorded
         return sums.add(self._gramian(self._tensors, rows, per_member), weights_MK)
 
     def outputs(self, rows: Rows, *, per_member: bool) -> Output:
@@ -245,7 +238,7 @@ class Population:
         """As `outputs`."""
 
         def each(parameters: dict[str, Tensor], inputs: Inputs) -> Output:
-            return cast(Output, functional_call(self._model, (parameters, self._model_buffers), (inputs,)))
+            return cast(Output, functional_call(self._model, parameters, (inputs,)))
 
         parameters = dict(zip(self.parameters, tensors, strict=True))
         with serving(self._model), torch.no_grad():
