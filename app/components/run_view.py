@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app import analysis, gradients, services, wording
@@ -13,6 +15,7 @@ from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import adopt
+from app.components.url_choice import url_choice
 from app.core_sentences import sentence as core_sentence
 from app.downloads import file_stem
 from app.i18n import mark, tr
@@ -27,6 +30,8 @@ STATES = {
     "stopped": (":material/pause_circle:", mark("paused")),
     "failed": (":material/error:", mark("failed")),
 }
+#: The epoch whose gates are shown, in the URL and in the session, and the run that it was chosen for.
+EPOCH, EPOCH_KEY, EPOCH_OF = "epoch", "play.epoch", "play.epoch.of"
 
 
 def state_text(record: RunRecord) -> str:
@@ -128,9 +133,7 @@ def gates_card(record: RunRecord, history: History) -> None:
         kept = [epoch for epoch in history.epochs if epoch.gates]
         chosen = kept[-1].epoch if kept else 0
         if len(kept) > 1 and not record.open:
-            numbers = [epoch.epoch for epoch in kept]
-            tested = record.best_epoch if record.best_epoch in numbers else numbers[-1]
-            chosen = st.select_slider(tr("Epoch"), numbers, tested, key=f"epoch.{record.id}", persist_state="session")
+            chosen = _epoch_choice(record, [epoch.epoch for epoch in kept])
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
         means = {name: summary.mean for name, summary in gates.items()} or None
         sentence = wording.gates_sentence(wiring, tasks, gates)
@@ -145,6 +148,17 @@ def gates_card(record: RunRecord, history: History) -> None:
         if gates:
             live_chart(gate_bars(wiring, gates), _alt(record, tr("Mean gate weights."), claim))
         st.caption(sentence)
+
+
+def _epoch_choice(record: RunRecord, numbers: Sequence[int]) -> int:
+    """A slider over the epochs, kept in the URL for the run that is shown: another run begins at its tested epoch."""
+    if st.session_state.setdefault(EPOCH_OF, record.id) != record.id:
+        st.session_state[EPOCH_OF] = record.id
+        st.session_state.pop(EPOCH_KEY, None)
+        st.query_params.pop(EPOCH, None)
+    tested = record.best_epoch if record.best_epoch in numbers else numbers[-1]
+    names = [str(number) for number in numbers]
+    return int(url_choice(tr("Epoch"), names, str(tested), EPOCH_KEY, name=EPOCH, control=st.select_slider))
 
 
 def weights_card(record: RunRecord, history: History) -> None:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from app import analysis, services, sweeps, wording
 from app.analysis import OWN_FILE, Budget
-from app.components.options_form import options_form
+from app.components.options_form import Form, options_form
+from app.components.url_choice import url_choice, url_choices, url_integer, url_switch
+from app.components.url_values import UrlValues
 from app.core_sentences import sentence
 from app.core_texts import title
-from app.i18n import as_read, mark, tr, trn
+from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
-from app.setup_values import preset_of
+from app.setup_values import PREFIXES, preset_of
 from app.sweeps import MOST_RUNS, Order, Plan
 from mtl_core import comparison, registry
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
-EQUAL, GRID, SEARCH = mark("Equal"), mark("Grid"), mark("Search")
+EQUAL, GRID, SEARCH = "equal", "grid", "search"
+#: How loss weights are chosen -> what it is called.
+WEIGHTS = {EQUAL: mark("Equal"), GRID: mark("Grid"), SEARCH: mark("Search")}
 #: Ratios of one task's loss weight to the other's that a grid offers.
-RATIOS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-FIRST_RATIOS = (0.1, 0.5, 1.0, 2.0, 10.0)
+RATIOS = ("0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "20")
+FIRST_RATIOS = ("0.1", "0.5", "1", "2", "10")
 FIRST_TRUNKS = ("shared_bottom", "mmoe", "ple")
 
 
@@ -60,32 +65,25 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
 
 
 def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
-    kept: dict[str, Any] = {"persist_state": "session"}
     trunks = [name for name in registry.names("trunk") if name != comparison.YARDSTICK]
-    chosen = st.multiselect(
-        tr("Models"),
-        trunks,
-        FIRST_TRUNKS,
-        format_func=as_read(lambda name: title("trunk", name)),
-        key="sweep.trunks",
-        **kept,
+    chosen = url_choices(
+        tr("Models"), trunks, "sweep.trunks", lambda name: title("trunk", name), default=FIRST_TRUNKS, name="models"
     )
     left, right = st.columns(2)
     with left:
-        how = st.segmented_control(
-            tr("Loss weights"), (EQUAL, GRID, SEARCH), default=EQUAL, key="sweep.weights", required=True,
-            format_func=as_read(tr),
+        how = url_choice(
+            tr("Loss weights"), tuple(WEIGHTS), EQUAL, "sweep.weights", lambda way: tr(WEIGHTS[way]), name="weights",
+            control=st.segmented_control, required=True,
             help=tr(
                 "Grid: the ratios you choose. Search: an optimiser looks for weights on the Pareto front, judged by "
                 "validation rows."
-            ), **kept,
+            ),
         )  # fmt: skip
     with right:
-        seeds = int(
-            st.slider(
-                tr("Seeds"), 1, 16, 3, key="sweep.seeds", help=tr("Pairs with single-task; 3 or more say most"), **kept
-            )
-        )
+        seeds = url_integer(
+            tr("Seeds"), 1, 16, 3, "sweep.seeds", "seeds", control=st.slider,
+            help=tr("Pairs with single-task; 3 or more say most"),
+        )  # fmt: skip
     body, elsewhere = st.container(), st.container()
     spec = analysis.keys(budget.records[0]).spec
     with elsewhere:  # the last on the screen, but ratios need to know its tasks
@@ -114,31 +112,29 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
     )
 
 
-def _variants(how: str | None, task_x: str, task_y: str) -> tuple[Sequence[float], int, Sequence[str], bool]:
+def _variants(how: str, task_x: str, task_y: str) -> tuple[Sequence[float], int, Sequence[str], bool]:
     """Ratios of loss weights, trials of a search, balancers, and whether sizes are matched."""
-    kept: dict[str, Any] = {"persist_state": "session"}
     ratios: Sequence[float] = (1.0,)
     trials = 0
     if how == GRID:
-        name = tr("Weight of {task_x} to that of {task_y}", task_x=task_x, task_y=task_y)
-        ratios = st.pills(
-            name,
-            RATIOS,
-            selection_mode="multi",
-            default=FIRST_RATIOS,
-            format_func=_ratio_name,
-            key="sweep.ratios",
-            **kept,
+        called = tr("Weight of {task_x} to that of {task_y}", task_x=task_x, task_y=task_y)
+        pills = partial(st.pills, selection_mode="multi")
+        chosen = url_choices(
+            called, RATIOS, "sweep.ratios", _ratio_name, default=FIRST_RATIOS, name="ratios", control=pills
         )
+        ratios = [float(ratio) for ratio in chosen]
     elif how == SEARCH:
-        trials = int(st.slider(tr("Trials per model"), 8, 64, 24, step=8, key="sweep.trials", **kept))
+        trials = url_integer(tr("Trials per model"), 8, 64, 24, "sweep.trials", "trials", step=8, control=st.slider)
+    for name, way in (("ratios", GRID), ("trials", SEARCH)):
+        if way != how:
+            st.query_params.pop(name, None)
     others = [name for name in registry.names("balancer") if name != "static"]
-    balancers = st.multiselect(
-        tr("Balancers, beside fixed weights"), others, format_func=as_read(lambda name: title("balancer", name)),
-        key="sweep.balancers", placeholder=tr("None"), **kept,
+    balancers = url_choices(
+        tr("Balancers, beside fixed weights"), others, "sweep.balancers", lambda name: title("balancer", name),
+        name="balancers", placeholder=tr("None"),
     )  # fmt: skip
-    equal = st.toggle(
-        tr("Equal parameters"), True, key="sweep.equal", **kept,
+    equal = url_switch(
+        tr("Equal parameters"), True, "sweep.equal", name="sizes",
         help=tr("Every model as large as the single-task yardstick; else each with its own usual widths"),
     )  # fmt: skip
     return ratios, trials, balancers, equal
@@ -148,26 +144,40 @@ def _elsewhere(spec: RunSpec) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Data set, data and training: the picture's, unless others are asked for."""
     value = spec.to_json()
     same = value["data"]["name"], value["data"], value["training"]
+    url = UrlValues("sweep.")
     with st.expander(tr("Other data or budget")):
-        if not st.toggle(
-            tr("Not the picture's"), key="sweep.other", persist_state="session",
+        other = url_switch(
+            tr("Not the picture's"), False, "sweep.other", name="other",
             help=tr("The plot then moves to the new data and budget"),
-        ):  # fmt: skip
-            st.caption(tr("Data and budget are those of the picture, so that its points can be compared."))
-            return same
-        names = [name for name in registry.names("dataset") if name != OWN_FILE]
-        dataset = st.selectbox(
-            tr("Data set"), names, names.index(same[0]) if same[0] in names else 0, key="sweep.data",
-            format_func=as_read(lambda name: title("dataset", name)), persist_state="session",
         )  # fmt: skip
-        preset = preset_of(dataset)["spec"]
-        start = same[1]["options"] if dataset == same[0] else preset["data"].get("options", {})
-        options = options_form(registry.schema_of("dataset", dataset), start, f"sweep.{dataset}")
-        start = same[2] if dataset == same[0] else preset["training"]
-        training = options_form(registry.json_schema(TrainingSpec), start, f"sweep.{dataset}")
-        if dataset == same[0]:  # what has no control here stays as it is
-            options, training = {**same[1]["options"], **options}, {**same[2], **training}
-        return dataset, {"name": dataset, "options": options}, training
+        if other:
+            chosen = _chosen_elsewhere(url, *same)
+        else:
+            chosen = same
+            st.query_params.pop("data", None)
+            st.caption(tr("Data and budget are those of the picture, so that its points can be compared."))
+    url.forget_others([PREFIXES["dataset"], *TrainingSpec.model_fields])
+    return chosen
+
+
+def _chosen_elsewhere(
+    url: UrlValues, dataset: str, data: dict[str, Any], training: dict[str, Any]
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Controls for other data or another training, which begin at these."""
+    names = [name for name in registry.names("dataset") if name != OWN_FILE]
+    chosen = url_choice(
+        tr("Data set"), names, dataset if dataset in names else names[0], "sweep.data",
+        lambda name: title("dataset", name), name="data",
+    )  # fmt: skip
+    same, preset = chosen == dataset, preset_of(chosen)["spec"]
+    start = data["options"] if same else preset["data"].get("options", {})
+    form = Form(f"sweep.{chosen}", (), url, PREFIXES["dataset"])
+    options = options_form(registry.schema_of("dataset", chosen), start, form)
+    start = training if same else preset["training"]
+    budget = options_form(registry.json_schema(TrainingSpec), start, Form(f"sweep.{chosen}", (), url))
+    if same:  # what has no control here stays as it is
+        options, budget = {**data["options"], **options}, {**training, **budget}
+    return chosen, {"name": chosen, "options": options}, budget
 
 
 def _tasks(dataset: str, data: dict[str, Any]) -> tuple[str, ...]:
@@ -210,5 +220,6 @@ def _submit(wanted: Plan) -> None:
     st.rerun()
 
 
-def _ratio_name(ratio: float) -> str:
+def _ratio_name(text: str) -> str:
+    ratio = float(text)
     return f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"

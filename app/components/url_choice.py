@@ -9,6 +9,10 @@ import streamlit as st
 
 from app.i18n import as_read
 
+#: Several choices of which none is chosen.
+NOTHING = "none"
+_SWITCH = {"on": True, "off": False}
+
 
 def url_choice(
     label: str,
@@ -17,52 +21,78 @@ def url_choice(
     key: str,
     title: Callable[[str], str] = str,
     *,
+    name: str | None = None,
     control: Callable[..., Any] = st.selectbox,
     **arguments: Any,
 ) -> str:
-    """A choice whose value is the query parameter `key`: left out for the default, ignored when unknown.
+    """A choice whose value is the query parameter `name`, or else `key`: the default left out, unknown ones ignored.
 
     Streamlit's own binding writes what people read into the URL ("MMoE on Conflict, seed 0"), which no link should
     depend on; this one writes the name.
     """
-    asked = st.query_params.get(key)
+    asked = st.query_params.get(name or key)
     _take_up(key, asked, asked if asked in names else None)
     if st.session_state.get(key) not in names:
         st.session_state[key] = default
     chosen = str(control(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments))
-    _write_down(key, asked, chosen, default)
+    _write_down(key, asked, chosen, default, name)
     return chosen
 
 
 def url_choices(
-    label: str, names: Sequence[str], key: str, title: Callable[[str], str] = str, **arguments: Any
+    label: str,
+    names: Sequence[str],
+    key: str,
+    title: Callable[[str], str] = str,
+    *,
+    default: Sequence[str] = (),
+    name: str | None = None,
+    control: Callable[..., Any] = st.multiselect,
+    **arguments: Any,
 ) -> list[str]:
-    """A multiselect whose value is the query parameter `key`: names with commas between, unknown ones ignored."""
-    asked = st.query_params.get(key)
-    known = [name for name in dict.fromkeys((asked or "").split(",")) if name in names]
-    _take_up(key, asked, known or None)
-    st.session_state[key] = [name for name in st.session_state.get(key, ()) if name in names]
-    chosen = list(
-        st.multiselect(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments)
-    )
-    _write_down(key, asked, ",".join(chosen), "")
+    """Several choices as a query parameter by the same rules: names with commas between, or `none`."""
+    asked = st.query_params.get(name or key)
+    known = [each for each in dict.fromkeys((asked or "").split(",")) if each in names]
+    _take_up(key, asked, known if known or asked == NOTHING else None)
+    st.session_state[key] = [each for each in st.session_state.get(key, default) if each in names]
+    chosen = list(control(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments))
+    _write_down(key, asked, ",".join(chosen) or NOTHING, ",".join(default) or NOTHING, name)
+    return chosen
+
+
+def url_switch(label: str, default: bool, key: str, *, name: str | None = None, **arguments: Any) -> bool:
+    """A toggle as a query parameter by the same rules, on or off."""
+    asked = st.query_params.get(name or key)
+    _take_up(key, asked, _SWITCH.get(asked or ""))
+    st.session_state.setdefault(key, default)
+    chosen = bool(st.toggle(label, key=key, persist_state="session", **arguments))
+    _write_down(key, asked, "on" if chosen else "off", "on" if default else "off", name)
     return chosen
 
 
 def url_integer(
-    label: str, low: int, high: int, default: int, key: str, name: str | None = None, **arguments: Any
+    label: str,
+    low: int,
+    high: int,
+    default: int,
+    key: str,
+    name: str | None = None,
+    *,
+    step: int = 1,
+    control: Callable[..., Any] = st.number_input,
+    **arguments: Any,
 ) -> int:
-    """A field for a whole number whose value is the query parameter `name`, or else `key`, by the same rules.
+    """A whole number, typed or on a slider, as a query parameter by the same rules.
 
     Streamlit's own binding ends in a traceback at ?seed=1e400.
     """
     asked = st.query_params.get(name or key)
     digits = asked is not None and asked.isascii() and asked.isdecimal() and len(asked) <= len(str(high))
     number = int(asked) if asked is not None and digits else None
-    _take_up(key, asked, number if number is not None and low <= number <= high else None)
-    if key not in st.session_state:
-        st.session_state[key] = default
-    chosen = int(st.number_input(label, low, high, step=1, key=key, persist_state="session", **arguments))
+    fits = number is not None and low <= number <= high and (number - low) % step == 0
+    _take_up(key, asked, number if fits else None)
+    st.session_state.setdefault(key, default)
+    chosen = int(control(label, low, high, step=step, key=key, persist_state="session", **arguments))
     _write_down(key, asked, str(chosen), str(default), name)
     return chosen
 

@@ -623,11 +623,28 @@ def test_the_epoch_slider_of_a_finished_run_moves_the_gates(epoch: int) -> None:
     at = visit(run="example-conflict-mmoe-0")
     (charts,) = {len(at.get("vega_lite_chart"))}
     before = [data(chart) for chart in at.get("vega_lite_chart")]
-    at.select_slider(key="epoch.example-conflict-mmoe-0").set_value(epoch).run()
+    at.select_slider(key="play.epoch").set_value(str(epoch)).run()
     after = [data(chart) for chart in at.get("vega_lite_chart")]
     assert len(after) == charts
     assert sum(a != b for a, b in zip(before, after, strict=True)) == 2  # architecture and bars; the curves stay
     assert f"epoch {epoch}" in texts(healthy(at))
+
+
+def test_the_epoch_is_in_the_link_of_its_run_and_of_no_other() -> None:
+    at = healthy(visit(run="example-conflict-mmoe-0", epoch="3"))
+    assert at.select_slider(key="play.epoch").value == "3"
+    assert "after epoch 3" in texts(at)
+    assert at.query_params["epoch"] in ("3", ["3"])
+    at.query_params["run"] = "example-conflict-ple-0"
+    assert "after epoch 15" in texts(healthy(at.run()))
+    assert "epoch" not in at.query_params
+
+
+@pytest.mark.parametrize("epoch", ["0", "99", "-1", "3.5", "x" * 3000, ""])
+def test_an_epoch_that_the_run_does_not_have_is_left_out(epoch: str) -> None:
+    at = healthy(visit(run="example-conflict-mmoe-0", epoch=epoch))
+    assert at.select_slider(key="play.epoch").value == "15"
+    assert "epoch" not in at.query_params
 
 
 def data(chart: Any) -> list[bytes]:

@@ -186,7 +186,7 @@ def test_one_click_asks_for_models_seeds_and_yardsticks(store: RunStore, open_sm
 
 
 def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
-    at = sweep_of(open_small(), trunks=["mmoe"], seeds=1, weights="Grid", ratios=[0.1, 1.0, 5.0], balancers=["pcgrad"])
+    at = sweep_of(open_small(), trunks=["mmoe"], seeds=1, weights="grid", ratios=["0.1", "1", "5"], balancers=["pcgrad"])
     press(at)
     specs = specs_of(store)[1:]
     assert [spec.balancer.name for spec in specs] == ["static"] * 3 + ["pcgrad"]
@@ -194,12 +194,12 @@ def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], Ap
     at = sweep_of(at, ratios=[])
     assert "sweep.train" not in {button.key for button in at.button}
     assert "Choose at least one ratio." in [c.value for c in at.caption]
-    at = sweep_of(at, ratios=[1.0], trunks=[])
+    at = sweep_of(at, ratios=["1"], trunks=[])
     assert "Choose at least one model." in [c.value for c in at.caption]
 
 
 def test_a_search_is_left_to_the_workers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
-    at = sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2, weights="Search", trials=8)
+    at = sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2, weights="search", trials=8)
     assert at.button(key="sweep.train").label.startswith("Train 34 runs")
     press(at)
     (sweep,) = store.sweeps()
@@ -237,6 +237,60 @@ def test_another_budget_and_the_plot_moves_to_it(store: RunStore) -> None:
     healthy(at)
 
 
+# What a link says of it
+
+SWEPT = {
+    "models": "mmoe,ple", "weights": "grid", "ratios": "0.2,5", "seeds": "2", "balancers": "pcgrad", "sizes": "off",
+    "other": "on", "data": "adult", "epochs": "2", "batch_size": "1000",
+}  # fmt: skip
+
+
+def said(at: AppTest) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value[-1] for name, value in at.query_params.items()}
+
+
+def test_a_link_asks_for_the_same_sweep(store: RunStore) -> None:
+    at = healthy(visit("seesaw_plot"))
+    assert said(at) == {}
+    sweep_of(
+        at, trunks=["mmoe", "ple"], weights="grid", ratios=["0.2", "5"], seeds=2, balancers=["pcgrad"], equal=False
+    )
+    at.toggle(key="sweep.other").set_value(True).run()
+    at.selectbox(key="sweep.data").select("adult").run()
+    at.number_input(key="sweep.adult.epochs").set_value(2).run()
+    healthy(at.number_input(key="sweep.adult.batch_size").set_value(1000).run())
+    assert said(at) == SWEPT
+    again = healthy(visit("seesaw_plot", **SWEPT))
+    assert said(again) == SWEPT
+    # Two models with three settings each, and the yardstick, with two seeds.
+    assert again.button(key="sweep.train").label == at.button(key="sweep.train").label == "Train 14 runs"
+    press(again)
+    specs = specs_of(store)
+    assert {(s.data.name, s.training.epochs, s.training.batch_size) for s in specs} == {("adult", 2, 1000)}
+    assert {s.model.trunk.name for s in specs} == {"single_task", "mmoe", "ple"}
+
+
+def test_what_is_not_asked_for_is_not_in_the_link() -> None:
+    at = healthy(visit("seesaw_plot", weights="search", trials="40", ratios="0.2", other="on", epochs="3"))
+    assert said(at) == {"weights": "search", "trials": "40", "other": "on", "epochs": "3"}
+    sweep_of(at, weights="grid", other=False, ratios=[])
+    assert said(at) == {"weights": "grid", "ratios": "none"}
+    sweep_of(at, weights="equal", trunks=[])
+    assert said(at) == {"models": "none"}
+    assert [c.value for c in at.caption if c.value == "Choose at least one model."]
+    sweep_of(at, trunks=["shared_bottom", "mmoe", "ple"])
+    assert said(at) == {}
+
+
+@pytest.mark.parametrize("text", ["", "x" * 5000, "-3", "1e400", "٣", "nope,nope", "off"])
+def test_what_a_link_says_wrongly_is_left_out(text: str) -> None:
+    names = ("models", "weights", "ratios", "seeds", "trials", "balancers", "sizes", "data", "epochs", "d.rows")
+    at = healthy(visit("seesaw_plot", **dict.fromkeys(names, text) | {"other": "on"}))
+    assert said(at) == {"other": "on"} | ({"sizes": "off"} if text == "off" else {})
+    assert at.slider(key="sweep.seeds").value == 3
+    assert at.multiselect(key="sweep.trunks").value == ["shared_bottom", "mmoe", "ple"]
+
+
 def test_models_have_the_yardsticks_size_unless_told_otherwise(
     store: RunStore, open_small: Callable[[], AppTest]
 ) -> None:
@@ -254,7 +308,7 @@ def test_more_than_a_sweep_can_hold_is_refused(open_small: Callable[[], AppTest]
     every = at.multiselect(key="sweep.trunks").options
     assert len(every) > 10
     at.multiselect(key="sweep.trunks").set_value(["mmoe", "ple", "cgc", "omoe"]).run()
-    at.button_group(key="sweep.weights").set_value("Search").run()
+    at.button_group(key="sweep.weights").set_value("search").run()
     at.slider(key="sweep.seeds").set_value(16).run()
     assert [e.message for e in at.exception] == []
     (error,) = at.error
