@@ -186,7 +186,9 @@ def test_one_click_asks_for_models_seeds_and_yardsticks(store: RunStore, open_sm
 
 
 def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
-    at = sweep_of(open_small(), trunks=["mmoe"], seeds=1, weights="grid", ratios=["0.1", "1", "5"], balancers=["pcgrad"])
+    at = sweep_of(
+        open_small(), trunks=["mmoe"], seeds=1, weights="grid", ratios=["0.1", "1", "5"], balancers=["pcgrad"]
+    )
     press(at)
     specs = specs_of(store)[1:]
     assert [spec.balancer.name for spec in specs] == ["static"] * 3 + ["pcgrad"]
