@@ -63,7 +63,7 @@ from mtl_core import RunSpec
 from mtl_core.data.load import load
 from mtl_core.engine.evaluation import score
 from mtl_core.engine.rows import to_device
-from mtl_core.train import build_model
+from mtl_core.training import build_model
 
 spec = RunSpec.parse(json.loads(Path("{stem}.json").read_text()))
 data = load(spec.data, spec.seed)

@@ -33,7 +33,7 @@ from benchmarks.machine import spread
 from mtl_core.comparison import preset_spec
 from mtl_core.events import Checkpoint, Event, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 MAIN = Path(__file__).parent.parent / "app" / "main.py"
 RUNS = 200

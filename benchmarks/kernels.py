@@ -22,7 +22,7 @@ from benchmarks import contest, machine, report
 from benchmarks.stepper import Stepper
 from benchmarks.sweep import TRUNKS
 from benchmarks.throughput import TITLES
-from mtl_core import train as training
+from mtl_core import training
 from mtl_core.comparison import preset_spec
 from mtl_core.engine import evaluation, replay
 from mtl_core.engine.optimizer import Optimizer

@@ -19,7 +19,7 @@ from mtl_core.events import Finished
 from mtl_core.recipes import RecipeOptions
 from mtl_core.spec import RunSpec
 from mtl_core.threads import spare_a_core
-from mtl_core.train import train
+from mtl_core.training import train
 
 REPORT = Path(__file__).parent.parent / "docs" / "recipes.md"
 HEAD = """# Every recipe on the data that suit it

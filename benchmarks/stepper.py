@@ -10,7 +10,7 @@ from mtl_core.data.load import load
 from mtl_core.engine.population import Noise, Population
 from mtl_core.engine.rows import Shelf, to_device
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model
+from mtl_core.training import build_model
 
 
 class Stepper:

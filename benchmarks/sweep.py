@@ -22,7 +22,7 @@ from mtl_core.comparison import preset_spec
 from mtl_core.data.load import load
 from mtl_core.spec import RunSpec
 from mtl_core.threads import spare_a_core
-from mtl_core.train import train
+from mtl_core.training import train
 
 TRUNKS = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
 #: What a peer trains in a trunk's place.

@@ -21,7 +21,7 @@ from mtl_core.data.load import load
 from mtl_core.data.tables import Encoded
 from mtl_core.events import Finished
 from mtl_core.threads import spare_a_core
-from mtl_core.train import train
+from mtl_core.training import train
 
 OURS = "Seesaw"
 TITLES = {"mmoe": "MMoE", "ple": "PLE"}

@@ -10,7 +10,7 @@ __all__ = ["RunSpec", "SpecError", "train"]
 def __getattr__(name: str) -> Any:
     # Lazily: a spec can be validated, and the catalogue listed, without loading torch.
     if name == "train":
-        from mtl_core.train import train
+        from mtl_core.training import train
 
         return train
     if name in ("RunSpec", "SpecError"):

@@ -56,7 +56,7 @@ def _read(path: Path) -> object:
 
 def _train(spec: RunSpec, out: Path | None) -> int:
     from mtl_core.threads import spare_a_core
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     spare_a_core()
     failed = False

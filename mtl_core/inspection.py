@@ -35,7 +35,7 @@ from mtl_core.nn.sluice import SluiceTrunk
 from mtl_core.quality import precision_recall, reliability, roc
 from mtl_core.similarity import linear_cka, zero_share
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model
+from mtl_core.training import build_model
 from mtl_core.trunks.wiring import Gate, Level, gate_key
 
 if TYPE_CHECKING:

@@ -242,7 +242,7 @@ def train_kept(specs: Sequence[RunSpec], out: Path | None) -> Iterator[Event]:
         specs: the runs; equal ones are one, and bear the number of the first.
         out: each run keeps its files in a folder of its own in here, named by its spec's key. None: nowhere.
     """
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     first: dict[str, int] = {}
     for place, spec in enumerate(specs):

@@ -324,7 +324,7 @@ def _log_to(path: Path) -> None:
 
 def _warm_up(workers: int) -> Train:
     """Load what takes seconds: before the first run needs it, and only where this worker got a slot."""
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     if hasattr(os, "nice"):
         os.nice(5)  # pages come first

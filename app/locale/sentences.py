@@ -21,7 +21,7 @@ from app.core_sentences import ABOUT
 SOURCES = (
     "mtl_core/balancing/*.py", "mtl_core/columns.py", "mtl_core/data/**/*.py", "mtl_core/encoders/*.py",
     "mtl_core/funnel.py", "mtl_core/heads/*.py", "mtl_core/inspection.py", "mtl_core/registry.py", "mtl_core/schema.py",
-    "mtl_core/spec.py", "mtl_core/sweep.py", "mtl_core/train.py", "mtl_core/trunks/*.py",
+    "mtl_core/spec.py", "mtl_core/sweep.py", "mtl_core/training.py", "mtl_core/trunks/*.py",
     "app/jobs/answers.py", "app/jobs/questions.py", "app/jobs/store.py", "app/jobs/worker.py",
 )  # fmt: skip
 NOT_THESE = ("mtl_core/balancing/combine.py",)

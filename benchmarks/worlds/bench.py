@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mtl_core.comparison import Interval, paired_interval
 from mtl_core.events import Finished
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 Score = Callable[[Finished], list[float]]
 

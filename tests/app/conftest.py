@@ -142,7 +142,7 @@ def claimed(store: RunStore) -> Callable[[RunSpec], RunRecord]:
 @pytest.fixture
 def trained(store: RunStore, claimed: Callable[[RunSpec], RunRecord]) -> Callable[[RunSpec], RunRecord]:
     """Trains a run within this process."""
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     def finish(spec: RunSpec) -> RunRecord:
         run = claimed(spec)

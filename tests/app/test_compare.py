@@ -20,7 +20,7 @@ from app.library import Library, examples
 from mtl_core import checkpoints
 from mtl_core.events import Checkpoint, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 from tests.app.conftest import healthy, small, texts, visit, wait_for
 
 Train = Callable[[RunSpec], RunRecord]

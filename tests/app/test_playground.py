@@ -654,7 +654,7 @@ def data(chart: Any) -> list[bytes]:
 def test_a_growing_run_changes_rows_and_nothing_else_in_its_charts(store: RunStore, claimed: Claim) -> None:
     """The browser draws a chart anew when its spec or its alt text changes."""
     from mtl_core.events import Epoch
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     spec = small()
     run = claimed(spec)

@@ -340,7 +340,7 @@ def test_points_appear_one_by_one(store: RunStore, trained: Train, open_small: C
 
 def finish(store: RunStore, run: RunRecord) -> None:
     """Train it within this process, as a worker would."""
-    from mtl_core.train import train
+    from mtl_core.training import train
 
     store.register_worker("v", 0)
     (claimed,) = store.claim_together("v", 1)

@@ -26,7 +26,7 @@ from app.jobs.store import RunStore
 from mtl_core.checkpoints import WEIGHTS, load_checkpoint
 from mtl_core.spec import RunSpec
 from mtl_core.sweep import WeightSearch
-from mtl_core.train import train
+from mtl_core.training import train
 
 #: Generous: these tests wait for something to happen, however slow the machine is.
 PATIENCE = 120.0

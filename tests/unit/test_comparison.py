@@ -29,7 +29,7 @@ from mtl_core.data.load import load
 from mtl_core.encoders import EncoderOptions
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model
+from mtl_core.training import build_model
 
 TRUNKS = registry.names("trunk")
 

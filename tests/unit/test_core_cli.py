@@ -19,7 +19,7 @@ from mtl_core.__main__ import ProgressLine, main
 from mtl_core.events import Failed
 from mtl_core.spec import RunSpec, SpecError
 from mtl_core.sweep import expand
-from mtl_core.train import train
+from mtl_core.training import train
 
 KINDS = ["encoder", "trunk", "head", "balancer", "dataset", "recipe"]
 SMALL: dict[str, Any] = {
@@ -325,7 +325,10 @@ def test_a_bad_sweep_is_exit_status_2(tmp_path: Path) -> None:
 
 
 def test_lazy_names_of_the_package() -> None:
-    """`mtl_core.train`, `RunSpec` and `SpecError` are there from the top, and an unknown name is an AttributeError."""
+    """`train`, `RunSpec` and `SpecError` are there from the top, and an unknown name is an AttributeError."""
+    from mtl_core import train
+
+    assert train is mtl_core.train is mtl_core.training.train
     assert mtl_core.RunSpec is RunSpec
     assert mtl_core.SpecError is SpecError
     with pytest.raises(AttributeError, match="no attribute 'trian'"):

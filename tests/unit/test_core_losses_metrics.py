@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
 
-from mtl_core import train as training
+from mtl_core import training
 from mtl_core.columns import Columns
 from mtl_core.data.tables import Arrays, Encoded
 from mtl_core.engine import evaluation

@@ -19,7 +19,7 @@ from mtl_core.nn.embedding import EmbeddingEncoder
 from mtl_core.nn.encoder import Inputs
 from mtl_core.schema import Feature, Schema, Task
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model
+from mtl_core.training import build_model
 
 SCHEMA = Schema(
     features=(

@@ -16,8 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core import checkpoints, events
-from mtl_core import train as training
+from mtl_core import checkpoints, events, training
 from mtl_core.atomic import write_atomically
 from mtl_core.data import files
 from mtl_core.data.conflict import Conflict
@@ -29,7 +28,7 @@ from mtl_core.events import Epoch, Event, Failed, Finished, Started, Step
 from mtl_core.nn.encoder import Inputs
 from mtl_core.nn.model import Model
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model, train
+from mtl_core.training import build_model, train
 
 ROWS = 300  # training rows of the small world
 TIMINGS = {"train_seconds", "samples_per_second"}

@@ -20,7 +20,7 @@ from mtl_core.nn.embedding import Lookup
 from mtl_core.nn.encoder import Encoder, Inputs
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 #: Columns of every kind and role: a history of items and brands with actions, and two bags of values.
 COLUMNS = Columns(

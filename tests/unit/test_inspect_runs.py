@@ -17,7 +17,7 @@ from mtl_core.events import Finished
 from mtl_core.inspection import CannotLook, Inspection, expert_off, open_run, renormalised, segments_of
 from mtl_core.nn.mixture import MixtureTrunk
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model, train
+from mtl_core.training import build_model, train
 from mtl_core.trunks.wiring import Gate, gate_key
 
 #: Models that have just begun: nothing here depends on what was learned.

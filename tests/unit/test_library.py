@@ -16,7 +16,7 @@ from app.library import EXAMPLE_PREFIX, History, Library, examples, is_example
 from mtl_core.comparison import baseline_spec, preset_spec, run_key
 from mtl_core.events import Checkpoint, Epoch, Finished, Started, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 EPOCHS = 6
 

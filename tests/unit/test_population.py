@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core import checkpoints, registry
-from mtl_core import train as training
+from mtl_core import checkpoints, registry, training
 from mtl_core.data.load import load
 from mtl_core.engine import memory, population
 from mtl_core.engine.gradients import ConflictSums, Sharing, per_task, shared_units
@@ -21,7 +20,7 @@ from mtl_core.engine.population import Population
 from mtl_core.engine.rows import Rows, Shelf, to_device
 from mtl_core.events import Epoch, Event, Finished, Started, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import build_model, train
+from mtl_core.training import build_model, train
 from tests.unit import compositions
 from tests.unit.compositions import TRUNKS, part
 

@@ -15,7 +15,7 @@ from app.jobs.store import RunStore
 from mtl_core.comparison import preset_spec
 from mtl_core.events import Checkpoint, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 RUN = "0123abcd"
 ASKED = Question(RUN, "experts")

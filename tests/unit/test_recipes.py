@@ -19,7 +19,7 @@ from mtl_core.events import Epoch, Finished
 from mtl_core.recipes import RecipeOptions
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec, SpecError
-from mtl_core.train import build_model, train
+from mtl_core.training import build_model, train
 
 NAMES = (
     *("esmm", "esmm_ns", "base_cvr", "aman", "oversampling", "unbias", "division", "esm2", "dupn", "meituan"),

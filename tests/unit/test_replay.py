@@ -19,7 +19,7 @@ from mtl_core.engine.population import Population
 from mtl_core.engine.replay import Replay
 from mtl_core.events import Epoch, Event, Finished
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 from tests.unit.compositions import TRUNKS, part
 from tests.unit.test_population import spec_of
 

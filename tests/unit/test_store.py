@@ -29,7 +29,7 @@ from app.jobs.worker import find_run
 from mtl_core.events import Checkpoint, Epoch, Failed, Finished, Started, Step
 from mtl_core.spec import RunSpec
 from mtl_core.sweep import WeightSearch
-from mtl_core.train import train
+from mtl_core.training import train
 
 EPOCHS = 4
 

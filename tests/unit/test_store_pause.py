@@ -12,7 +12,7 @@ from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from mtl_core.events import Checkpoint, Epoch, Step
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 EPOCHS = 4
 

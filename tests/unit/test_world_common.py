@@ -17,7 +17,7 @@ from mtl_core.events import Finished
 from mtl_core.schema import Schema
 from mtl_core.sizes import parameter_count
 from mtl_core.spec import RunSpec
-from mtl_core.train import train
+from mtl_core.training import train
 
 WORLDS = ("mmoe_synthetic", "funnel", "video_feed", "ecommerce_sequences")
 #: Enough to learn something in a second or two.

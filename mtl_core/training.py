@@ -48,7 +48,7 @@ class TrainingFailed(RuntimeError):
 def train(
     specs: Sequence[RunSpec],
     *,
-    folders: Sequence[Path | None] | None = None,
+    folders: Sequence[str | Path | None] | None = None,
     step_seconds: float = STEP_SECONDS,
     find_run: Callable[[str], Path] = Path,
     dropped: Container[int] = (),
@@ -73,7 +73,8 @@ def train(
         for index in group:
             if index in dropped:
                 continue
-            member = _Member(index, specs[index], folders[index] if folders else None)
+            folder = folders[index] if folders else None
+            member = _Member(index, specs[index], None if folder is None else Path(folder))
             try:
                 member.prepare(find_run)
             except (DataError, TrainingFailed) as error:
