@@ -18,7 +18,7 @@ from typing import Any
 from mtl_core.comparison import preset_spec
 from mtl_core.spec import RunSpec
 from mtl_core.threads import spare_a_core
-from mtl_core.train import train
+from mtl_core.training import train
 
 TARGET = Path(__file__).parent / "example_runs.json.gz"
 SEEDS = {"conflict": range(16), "adult": range(5)}

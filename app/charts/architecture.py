@@ -16,14 +16,20 @@ from app.charts.order import by_owner, drawing_order, features_name, tallest
 from app.charts.palette import LINE, expert_colour, pale, task_colours
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
-from mtl_core.trunks.wiring import Expert, Gate, Wiring, gate_key
+from mtl_core.trunks.wiring import Expert, Gate, Level, Wiring, gate_key
 
+#: A place, or half a width and half a height, in drawing units.
+Spot = tuple[float, float]
 WIDEST = 13.0
 CURVE_POINTS = 16
 #: Letters on pale boxes, in both themes.
 INK = "#1B1E23"
 #: Letters that fit on a line of a box.
 LINE_LETTERS = 10
+#: The same where there are several levels, and so less room.
+FEWER_LETTERS = 7
+#: Boxes of a column that stand apart, and lines from experts to gates that are drawn.
+AIRY, MOST_LINES = 10, 1000
 #: A selected weight below this is none.
 NONE = 0.005
 
@@ -39,7 +45,30 @@ def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Seq
     """
     nodes, links = layout(wiring, tasks, weights)
     columns = 2 * len(wiring.levels) + 2
-    return Drawing(_template(columns, max(260, 44 * tallest(wiring))), {"nodes": nodes, "links": links})
+    least = thinnest(wiring, weights)
+    note = tr("Gate lines of less than {share:.1%} are not drawn.", share=least) if least else ""
+    return Drawing(_template(columns, height_of(wiring, len(tasks))), {"nodes": nodes, "links": links}, note)
+
+
+def height_of(wiring: Wiring, tasks: int) -> int:
+    """Pixels: the first boxes of a column stand apart, many of them closer together."""
+    count = max(tallest(wiring), tasks)
+    return max(260, 44 * min(count, AIRY) + 26 * max(0, count - AIRY))
+
+
+def thinnest(wiring: Wiring, weights: Mapping[str, Sequence[float]] | None) -> float:
+    """The mean weight below which no line from an expert to a gate is drawn: 0 unless there are very many."""
+    sizes = sorted(
+        (
+            abs(mean[e])
+            for number, level in enumerate(wiring.levels, start=1)
+            for gate in level.gates
+            if (mean := (weights or {}).get(gate_key(number, gate.name))) is not None
+            for e in gate.sees
+        ),
+        reverse=True,
+    )
+    return sizes[MOST_LINES] if len(sizes) > MOST_LINES else 0.0
 
 
 @by_language(maxsize=64)
@@ -94,7 +123,7 @@ def _template(columns: int, height: int) -> dict[str, Any]:
         )
         .encode(x, y, text="label:N", color=alt.Color("ink:N", scale=None), tooltip=tooltip)
         # Vega centres the first line of a text; the others hang below it.
-        for lines, size in ((1, 13), (2, 11), (3, 10))
+        for lines, size in ((1, 13 if columns <= 4 else 11), (2, 11 if columns <= 4 else 10), (3, 10))
     ]
     return template(alt.layer(*links_layers, boxes, gates, *texts).properties(height=height))
 
@@ -103,118 +132,126 @@ def layout(
     wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Positions of nodes and points of links, in drawing units: x by column, y in 0..1 from bottom to top."""
-    nodes: list[dict[str, object]] = []
-    links: list[dict[str, object]] = []
-    colours = task_colours(tasks)
+    drawn = _Layout(wiring, tasks, weights)
+    drawn.tables()
+    for number in range(1, len(wiring.levels) + 1):
+        drawn.experts(number)
+        drawn.gates(number)
+    drawn.towers()
+    return pd.DataFrame(drawn.nodes), pd.DataFrame(drawn.links)
 
-    def box(x: float, y: float, w: float, h: float, label: str, colour: str, fill: float, about: str, ink: str) -> None:
-        label = wrapped(label)
-        nodes.append(
+
+class _Layout:
+    """Boxes, gates and lines, column by column; each column joins the streams that the one before it gave."""
+
+    def __init__(self, wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None) -> None:
+        self.wiring, self.tasks, self.weights = wiring, tasks, weights or {}
+        self.nodes: list[dict[str, object]] = []
+        self.links: list[dict[str, object]] = []
+        self._colours = task_colours(tasks)
+        self._least = thinnest(wiring, weights)
+        self._narrow = len(wiring.levels) > 1
+        #: Per level where its streams leave it: those of the encoder, which is level 0, then the gates' mixes.
+        self._streams: list[dict[int, Spot]] = [{}]
+        #: Height of each expert of the level that was drawn last.
+        self._spots: list[float] = []
+
+    def tables(self) -> None:
+        """What the encoder gives."""
+        half = 0.34 if self._narrow else 0.28
+        tall = min(0.2, 0.4 / len(self.wiring.embeddings))
+        for stream, y, name, colour, about in _tables(self.wiring, self.tasks):
+            self._box((0, y), (half, tall), name, colour, 0.25, about)
+            self._streams[0][stream] = (half, y)
+
+    def experts(self, number: int) -> None:
+        """The experts of a level, what each reads, and what ties them."""
+        level, x = self.wiring.levels[number - 1], 2 * number - 1.0
+        order = drawing_order(level)
+        rank = {e: place for place, e in enumerate(order)}
+        self._spots = [1 - (rank[e] + 0.5) / len(rank) for e in range(len(rank))]
+        size = 0.3, min(0.075, 0.36 / len(level.experts))
+        for expert, y in zip(level.experts, self._spots, strict=True):
+            name = _in_a_box(expert, self._narrow)
+            self._box((x, y), size, name, expert_colour(expert.owner), 0.5, _whose(expert, self.tasks))
+            below = self._streams[-1 if expert.level is None else expert.level]
+            for read in (expert.source, *expert.also):
+                of_encoder = below is self._streams[0]
+                colour = _table_colour(self.wiring.embeddings[read]) if of_encoder else LINE
+                about = tr("what expert {expert} reads", expert=expert.name)
+                self._link(below[read], (x - 0.3, y), 1.4, colour, 0.6, about)
+        for a, b in itertools.pairwise(order) if level.tied else ():
+            about = tr(
+                "a penalty pulls the weights of {one} and {other} together",
+                one=level.experts[a].name, other=level.experts[b].name,
+            )  # fmt: skip
+            self._link((x, self._spots[a]), (x, self._spots[b]), 3.0, LINE, 1.0, about, dashed=True)
+
+    def gates(self, number: int) -> None:
+        """The gates of a level and their lines to the experts that they see."""
+        level, x = self.wiring.levels[number - 1], 2.0 * number
+        mixes: dict[int, Spot] = {}
+        for g, y in enumerate(_spread_gates([gate.owner for gate in level.gates], len(self.tasks))):
+            gate = level.gates[g]
+            self._gate_lines(number, level, gate, (x, y))
+            colour, about = expert_colour(gate.owner), tr("gate of {gate}", gate=gate_name(gate))
+            self.nodes.append(
+                {"x": x, "y": y, "x0": x, "x1": x, "y0": y, "y1": y, "label": "", "lines": 0}
+                | {"colour": colour, "fill": "#FFFFFF", "about": about, "shape": "gate", "ink": colour}
+            )
+            mixes[g] = (x + 0.06, y)
+        self._streams.append(mixes)
+
+    def _gate_lines(self, number: int, level: Level, gate: Gate, at: Spot) -> None:
+        colour, (x, y) = expert_colour(gate.owner), at
+        start = x - 1 + 0.3
+        mean = self.weights.get(gate_key(number, gate.name))
+        for e in gate.sees:
+            share = mean[e] if mean is not None else untrained(gate, e)
+            if mean is not None and abs(share) < self._least:
+                continue
+            about = _about(gate, level.experts[e].name, share, mean is not None)
+            width = max(0.6, WIDEST * min(abs(share), 1.0))
+            opacity = 0.15 if gate.kind == "select" and share < NONE else 0.75
+            self._link((start, self._spots[e]), (x - 0.06, y), width, colour, opacity, about, share < 0)
+        for e in gate.native:
+            ends = (start, self._spots[e] + 0.025), (x - 0.05, y + 0.03)
+            about = tr("{expert} also reaches {gate} past the gate", expert=level.experts[e].name, gate=gate_name(gate))
+            self._link(*ends, 2.0, colour, 0.9, about, dashed=True)
+
+    def towers(self) -> None:
+        """One per task, and the mixes that it reads."""
+        x = 2 * len(self.wiring.levels) + 1.0
+        size = 0.34 if self._narrow else 0.3, min(0.075, 0.4 / len(self.tasks))
+        spots = _spread_gates(list(range(len(self.tasks))), len(self.tasks))
+        for k, (name, y) in enumerate(zip(self.tasks, spots, strict=True)):
+            colour = self._colours[name]
+            for read in self.wiring.outputs[k]:
+                about = tr("what the tower of {task} reads", task=name)
+                self._link(self._streams[-1][read], (x - size[0], y), 2.0, colour, 0.9, about)
+            self._box((x, y), size, name, colour, 0.22, tr("tower of {task}", task=name), ink=colour)
+
+    def _box(
+        self, at: Spot, size: Spot, label: str, colour: str, fill: float, about: str, ink: str = INK
+    ) -> None:  # fmt: skip
+        (x, y), (w, h) = at, size
+        label = wrapped(label, FEWER_LETTERS if self._narrow else LINE_LETTERS)
+        self.nodes.append(
             {"x": x, "y": y, "x0": x - w, "x1": x + w, "y0": y - h, "y1": y + h, "label": label, "colour": colour}
             | {"fill": pale(colour, fill), "about": about, "shape": "box", "ink": ink, "lines": label.count("\n") + 1}
         )
 
-    def link(
-        a: tuple[float, float],
-        b: tuple[float, float],
-        width: float,
-        colour: str,
-        opacity: float,
-        about: str,
-        dashed: bool = False,
-    ) -> None:
-        name = len(links) // CURVE_POINTS
+    def _link(
+        self, a: Spot, b: Spot, width: float, colour: str, opacity: float, about: str, dashed: bool = False
+    ) -> None:  # fmt: skip
+        name = len(self.links) // CURVE_POINTS
         for i in range(CURVE_POINTS):
             t = i / (CURVE_POINTS - 1)
             ease = (1 - math.cos(math.pi * t)) / 2  # leaves and arrives level, like a drawn wire
-            links.append(
+            self.links.append(
                 {"x": a[0] + (b[0] - a[0]) * t, "y": a[1] + (b[1] - a[1]) * ease, "link": name, "t": i}
                 | {"width": width, "colour": colour, "opacity": opacity, "about": about, "dashed": dashed}
             )
-
-    #: Per level where its streams leave it: those of the encoder, which is level 0, then the gates' mixes.
-    streams: list[dict[int, tuple[float, float]]] = [{}]
-    for stream, y, name, colour, about in _tables(wiring, tasks):
-        box(0, y, 0.28, min(0.2, 0.4 / len(wiring.embeddings)), name, colour, 0.25, about, INK)
-        streams[0][stream] = (0.28, y)
-    for number, level in enumerate(wiring.levels, start=1):
-        x_expert, x_gate = 2 * number - 1.0, 2 * number - 0.0
-        rank = {e: place for place, e in enumerate(drawing_order(level))}
-        spots = [1 - (rank[e] + 0.5) / len(rank) for e in range(len(rank))]
-        height = min(0.075, 0.36 / len(level.experts))
-        for expert, y in zip(level.experts, spots, strict=True):
-            box(
-                x_expert,
-                y,
-                0.3,
-                height,
-                expert.name,
-                expert_colour(expert.owner),
-                0.5,
-                _whose(expert, tasks),
-                INK,
-            )
-            below = streams[-1 if expert.level is None else expert.level]
-            for read in (expert.source, *expert.also):
-                colour = _table_colour(wiring.embeddings[read]) if below is streams[0] else LINE
-                about = tr("what expert {expert} reads", expert=expert.name)
-                link(below[read], (x_expert - 0.3, y), 1.4, colour, 0.6, about)
-        if level.tied:
-            order = drawing_order(level)
-            for a, b in itertools.pairwise(order):
-                ends = (x_expert, spots[a]), (x_expert, spots[b])
-                about = tr(
-                    "a penalty pulls the weights of {one} and {other} together",
-                    one=level.experts[a].name, other=level.experts[b].name,
-                )  # fmt: skip
-                link(*ends, 3.0, LINE, 1.0, about, dashed=True)
-        gate_spots = _spread_gates([g.owner for g in level.gates], len(tasks))
-        mixes: dict[int, tuple[float, float]] = {}
-        for g, (gate, y) in enumerate(zip(level.gates, gate_spots, strict=True)):
-            colour = expert_colour(gate.owner)
-            mean = (weights or {}).get(gate_key(number, gate.name))
-            for e in gate.sees:
-                share = mean[e] if mean is not None else untrained(gate, e)
-                about = _about(gate, level.experts[e].name, share, mean is not None)
-                width = max(0.6, WIDEST * min(abs(share), 1.0))
-                opacity = 0.15 if gate.kind == "select" and share < NONE else 0.75
-                link((x_expert + 0.3, spots[e]), (x_gate - 0.06, y), width, colour, opacity, about, share < 0)
-            for e in gate.native:
-                start, end = (x_expert + 0.3, spots[e] + 0.025), (x_gate - 0.05, y + 0.03)
-                about = tr(
-                    "{expert} also reaches {gate} past the gate", expert=level.experts[e].name, gate=gate_name(gate)
-                )
-                link(start, end, 2.0, colour, 0.9, about, dashed=True)
-            nodes.append(
-                {"x": x_gate, "y": y, "x0": x_gate, "x1": x_gate, "y0": y, "y1": y, "label": "", "colour": colour}
-                | {
-                    "fill": "#FFFFFF",
-                    "about": tr("gate of {gate}", gate=gate_name(gate)),
-                    "shape": "gate",
-                    "ink": colour,
-                }
-                | {"lines": 0}
-            )
-            mixes[g] = (x_gate + 0.06, y)
-        streams.append(mixes)
-    x_tower = 2 * len(wiring.levels) + 1.0
-    for k, name in enumerate(tasks):
-        y = _spread_gates(list(range(len(tasks))), len(tasks))[k]
-        for read in wiring.outputs[k]:
-            about = tr("what the tower of {task} reads", task=name)
-            link(streams[-1][read], (x_tower - 0.3, y), 2.0, colours[name], 0.9, about)
-        box(
-            x_tower,
-            y,
-            0.3,
-            min(0.075, 0.4 / len(tasks)),
-            name,
-            colours[name],
-            0.22,
-            tr("tower of {task}", task=name),
-            colours[name],
-        )
-    return pd.DataFrame(nodes), pd.DataFrame(links)
 
 
 def _table_colour(owner: int | None) -> str:
@@ -254,15 +291,22 @@ def _about(gate: Gate, expert: str, share: float, trained: bool) -> str:
     return tr("{gate} weighs {expert} by {share:.2f}", gate=gate_name(gate), expert=expert, share=share)
 
 
-def wrapped(name: str) -> str:
-    """A name cut at underscores and blanks so that it fits a box; three lines at most."""
+def _in_a_box(expert: Expert, several: bool) -> str:
+    """An expert's name, or its number alone where the name is too long for a narrow box: its hue says whose it is."""
+    if several and expert.owner is not None and letters(expert.name) > FEWER_LETTERS:
+        return expert.name.split()[-1]
+    return expert.name
+
+
+def wrapped(name: str, most: int = LINE_LETTERS) -> str:
+    """A name cut at underscores and blanks so that it fits a box of so many letters; three lines at most."""
     lines = [""]
     for word in name.replace("_", " ").split():
-        if lines[-1] and letters(lines[-1]) + 1 + letters(word) > LINE_LETTERS and len(lines) < 3:
+        if lines[-1] and letters(lines[-1]) + 1 + letters(word) > most and len(lines) < 3:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(line if letters(line) <= LINE_LETTERS + 3 else cut(line, LINE_LETTERS + 2) + "…" for line in lines)
+    return "\n".join(line if letters(line) <= most + 3 else cut(line, most + 2) + "…" for line in lines)
 
 
 def _spread(count: int) -> list[float]:

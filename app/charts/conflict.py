@@ -13,7 +13,7 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from app.charts.curves import apart, epoch_axis, shortened
+from app.charts.curves import apart, dots, epoch_axis, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.palette import QUIET, hue
 from app.i18n import by_language, tr
@@ -172,14 +172,13 @@ def cosine_curves(rows: pd.DataFrame, epochs: int) -> Drawing:
         epochs: the budget: the length of the axis.
     """
     data = {"pairs": rows[PAIR_COLUMNS], "labels": _ends(rows, "cosine", 2.0), "sides": _sides()}
-    return Drawing(_pairs_template("cosine", epochs), data)
+    return Drawing(_pairs_template("cosine", epochs, rows["pair"].nunique()), data)
 
 
 def conflict_shares(rows: pd.DataFrame, epochs: int) -> Drawing:
     """Share of the steps in which each pair's gradients pulled apart, by epoch; rows as for `cosine_curves`."""
-    return Drawing(
-        _pairs_template("negative", epochs), {"pairs": rows[PAIR_COLUMNS], "labels": _ends(rows, "negative", 1.0)}
-    )
+    data = {"pairs": rows[PAIR_COLUMNS], "labels": _ends(rows, "negative", 1.0)}
+    return Drawing(_pairs_template("negative", epochs, rows["pair"].nunique()), data)
 
 
 @by_language(maxsize=4)
@@ -196,7 +195,7 @@ def _sides() -> pd.DataFrame:
 
 
 @by_language(maxsize=64)
-def _pairs_template(what: str, epochs: int) -> dict[str, Any]:
+def _pairs_template(what: str, epochs: int, pairs: int) -> dict[str, Any]:
     cosine = what == "cosine"
     x = epoch_axis(epochs, 1.75, ticks=3, titled=not cosine)
     domain, title, form = ([-1, 1], tr("mean cosine"), "+.1f") if cosine else ([0, 1], tr("in conflict"), "%")
@@ -210,7 +209,7 @@ def _pairs_template(what: str, epochs: int) -> dict[str, Any]:
     ]
     lines = (
         alt.Chart(alt.NamedData("pairs"))
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=14, color=QUIET), color=QUIET)
+        .mark_line(strokeWidth=2, point=dots(epochs, pairs, 14, color=QUIET), color=QUIET)
         .encode(x, y, detail="pair:N", tooltip=tooltip)
     )
     labels = (

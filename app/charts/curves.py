@@ -20,6 +20,8 @@ PLOT_PIXELS, LETTER_PIXELS, DIGITS = 260, 7.7, 7
 LETTERS = 10
 #: Height of a label's line, as a share of the range of the values.
 LABEL_HEIGHT = 0.075
+#: Points of a line, and of all lines of a chart, that are marked one by one.
+MOST_OF_A_LINE, MOST_DOTS = 60, 400
 #: What a row of `auc_curves` is.
 VALIDATION, YARDSTICK, TEST = mark("validation"), mark("single-task"), mark("test")
 
@@ -45,7 +47,11 @@ def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     x = epoch_axis(epochs, label_room(max(map(letters, tasks), default=0) + DIGITS, PLOT_PIXELS))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
+    y = alt.Y(
+        "value:Q",
+        scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(title=metric, format=number_format(metric), tickCount=5),
+    )
     tooltip = [
         alt.Tooltip("task:N", title=tr("task")),
         alt.Tooltip("line:N", title=tr("run")),
@@ -57,7 +63,7 @@ def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any
     detail = alt.Detail("line:N")
     solid = (
         base.transform_filter(alt.datum.what == tr(VALIDATION))
-        .mark_line(strokeWidth=2.2, interpolate="linear", point=alt.OverlayMarkDef(size=12))
+        .mark_line(strokeWidth=2.2, interpolate="linear", point=dots(epochs, len(tasks), 12))
         .encode(x, y, colour, detail, tooltip=tooltip)
     )
     dotted = (
@@ -77,6 +83,17 @@ def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any
         .encode(x, y, colour, text="text:N")
     )
     return template(alt.layer(dotted, solid, end, label).properties(height=300))
+
+
+def number_format(metric: str) -> str:
+    """How an axis writes its numbers: an AUC is known by its thousandths, an error may be of any size."""
+    return ".3f" if metric == "AUC" else "~g"
+
+
+def dots(epochs: int, lines: int, size: int, **style: Any) -> alt.OverlayMarkDef | bool:
+    """Marks on the lines' points, unless there are so many that they would only thicken them."""
+    few = epochs <= MOST_OF_A_LINE and epochs * lines <= MOST_DOTS
+    return alt.OverlayMarkDef(size=size, **style) if few else False
 
 
 def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
@@ -123,10 +140,17 @@ def epoch_axis(epochs: int, room: float, ticks: int = 4, titled: bool = True) ->
         ticks: about how many epochs are written.
         titled: does it say what it shows?
     """
-    step = max(5, epochs // ticks // 5 * 5)
-    shown = sorted({1, *range(5, epochs, step), epochs})
     return alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[1, 1 + room * max(epochs - 1, 1)], nice=False),
-        axis=alt.Axis(title=tr("epoch") if titled else None, values=shown, format="d", grid=False),
+        axis=alt.Axis(
+            title=tr("epoch") if titled else None, values=marked_epochs(epochs, ticks), format="d", grid=False
+        ),
     )
+
+
+def marked_epochs(epochs: int, ticks: int) -> list[int]:
+    """About so many round epochs, the first one and the last one, none of them too near to another."""
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if epochs / s <= ticks + 0.5)
+    between = [epoch for epoch in range(step, epochs, step) if epoch - 1 > 0.4 * step and epochs - epoch > 0.6 * step]
+    return [1, *between, *([epochs] if epochs > 1 else [])]

@@ -21,6 +21,8 @@ class Drawing:
     #: Shared between drawings: never to be changed.
     template: dict[str, Any]
     data: dict[str, pd.DataFrame]
+    #: What the picture leaves out, for a line below it; "": nothing.
+    note: str = ""
 
     def spec(self) -> dict[str, Any]:
         """The specification with its data frames, as `st.vega_lite_chart` takes it, which changes nothing inside."""

@@ -10,12 +10,16 @@ import pandas as pd
 
 from app.charts.architecture import untrained
 from app.charts.drawing import Drawing, template
+from app.charts.labels import letters
 from app.charts.order import drawing_order
 from app.charts.palette import expert_colour, pale
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Wiring, gate_key
+
+#: Width of a letter as a share of a bar on a small laptop, and letters of a number with its blank.
+LETTER, DIGITS = 0.0145, 4
 
 
 def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
@@ -54,7 +58,7 @@ def _bars_template(count: int, bounded: bool) -> dict[str, Any]:
     )
     names = (
         alt.Chart(alt.NamedData("bars"))
-        .transform_filter(alt.datum.mean > 0.07)
+        .transform_filter("abs(datum.mean) > datum.room")
         .transform_calculate(
             text=f"datum.expert + ' ' + format(datum.mean, '{shown}')", middle="(datum.start + datum.end) / 2"
         )
@@ -80,6 +84,7 @@ def bar_rows(wiring: Wiring, gates: Mapping[str, GateSummary]) -> pd.DataFrame:
             rows.append(
                 {"gate": gate_name(gate), "expert": expert.name, "mean": mean, "start": start, "end": start + mean}
                 | {"colour": pale(expert_colour(expert.owner), strength)}
+                | {"room": LETTER * (letters(expert.name) + DIGITS)}
             )
             right, left = (right, left + mean) if mean < 0 else (right + mean, left)
     return pd.DataFrame(rows)

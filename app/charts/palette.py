@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Okabe-Ito, in the order in which tasks take them: safe for colour-blind readers.
-TASK_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: In the order in which tasks take them: Okabe-Ito's six that read on a white and on a black page, then a purple and a
+#: crimson that are as far from each of these, for colour-blind readers too, as the nearest two of them are.
+TASK_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#9147E0", "#D4004B")
 #: Greys that read on a white and on a black page.
 SHARED = "#9AA0A8"
 QUIET = "#80868F"

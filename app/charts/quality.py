@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.charts.curves import apart
+from app.charts.curves import apart, marked_epochs, number_format
 from app.charts.drawing import Drawing, template
 from app.charts.palette import QUIET, hue
 from app.charts.runs import PLOTLY_DASHES, PLOTLY_SHAPES, VEGA_DASHES, VEGA_SHAPES
@@ -21,6 +21,8 @@ from app.i18n import by_language, mark, tr
 
 CURVE_COLUMNS = ["epoch", "value", "run"]
 LABEL_HEIGHT = 0.1
+#: Points of a line that are marked.
+MOST_MARKED = 40
 #: Most points of a whole figure.
 MOST_POINTS = 1800
 
@@ -52,7 +54,10 @@ def run_curves(rows: pd.DataFrame, runs: Sequence[str], task: int, epochs: int, 
         places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
         labels = last.assign(value=places, text=texts)
     now = pd.DataFrame({"epoch": [] if at is None else [at]})
-    data = {"curves": known[CURVE_COLUMNS], "labels": labels, "now": now}
+    # Marks tell the runs apart, so every line keeps some.
+    every = max(-(-epochs // MOST_MARKED), 1)
+    marked = known[(known["epoch"] - 1) % every == 0]
+    data = {"curves": known[CURVE_COLUMNS], "marked": marked[CURVE_COLUMNS], "labels": labels, "now": now}
     return Drawing(_curves_template(tuple(runs), task, epochs, metric), data)
 
 
@@ -62,11 +67,13 @@ def _curves_template(runs: tuple[str, ...], task: int, epochs: int, metric: str)
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[1, 1 + 1.22 * max(epochs - 1, 1)], nice=False),
-        axis=alt.Axis(
-            title=tr("epoch"), values=sorted({1, *range(5, epochs, max(5, epochs // 20 * 5)), epochs}), grid=False
-        ),
+        axis=alt.Axis(title=tr("epoch"), values=marked_epochs(epochs, 5), format="d", grid=False),
     )
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=metric, format=".3f", tickCount=5))
+    y = alt.Y(
+        "value:Q",
+        scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(title=metric, format=number_format(metric), tickCount=5),
+    )
     dash = alt.StrokeDash("run:N", scale=alt.Scale(domain=list(runs), range=list(VEGA_DASHES[:count])), legend=None)
     shape = alt.Shape("run:N", scale=alt.Scale(domain=list(runs), range=list(VEGA_SHAPES[:count])), legend=None)
     tooltip = [
@@ -78,7 +85,11 @@ def _curves_template(runs: tuple[str, ...], task: int, epochs: int, metric: str)
     colour = hue(task)
     now = alt.Chart(alt.NamedData("now")).mark_rule(color=QUIET, strokeWidth=2).encode(x=x)
     lines = base.mark_line(color=colour, strokeWidth=2.2).encode(x, y, dash, tooltip=tooltip)
-    points = base.mark_point(color=colour, filled=True, size=36, opacity=1).encode(x, y, shape, tooltip=tooltip)
+    points = (
+        alt.Chart(alt.NamedData("marked"))
+        .mark_point(color=colour, filled=True, size=36, opacity=1)
+        .encode(x, y, shape, tooltip=tooltip)
+    )
     labels = (
         alt.Chart(alt.NamedData("labels"))
         .mark_text(align="left", dx=9, fontSize=12, fontWeight="bold", color=colour)

@@ -15,6 +15,14 @@ from mtl_core.trunks.wiring import Gate, Wiring, gate_key
 
 #: Links that carry less are left out, as shares of one tower.
 LEAST = 0.002
+#: Ribbons that are drawn: the widest ones.
+MOST_RIBBONS = 500
+#: Boxes lower than this carry no name; pixels.
+NAMED = 11
+#: Beyond so many columns there is no room for the names of a gate and of its tower beside each other.
+FEW_COLUMNS = 3
+#: So many boxes of a column have room for themselves.
+AIRY = 12
 #: The part of a column's height that lies between its nodes.
 ROOM = 0.3
 
@@ -107,6 +115,30 @@ def flow(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[floa
     return [node for node in nodes if node.key in kept], links
 
 
+def widest(nodes: Sequence[Node], links: Sequence[Link]) -> tuple[list[Node], list[Link], float]:
+    """What is drawn of a flow, and what the widest ribbon that is not carries: 0 if all are drawn."""
+    if len(links) <= MOST_RIBBONS:
+        return list(nodes), list(links), 0.0
+    ranked = sorted(links, key=lambda link: -link.value)
+    chosen = {id(link) for link in ranked[:MOST_RIBBONS]}
+    drawn = [link for link in links if id(link) in chosen]
+    ends = {end for link in drawn for end in (link.source, link.target)}
+    return [node for node in nodes if node.key in ends], drawn, ranked[MOST_RIBBONS].value
+
+
+def names(nodes: Sequence[Node], size: Mapping[str, float], height: float) -> dict[str, str]:
+    """What is written beside each box: nothing where names would lie on each other, and only towers at the end."""
+    last = max(node.column for node in nodes)
+    towers = sum(size[node.key] for node in nodes if node.column == last)
+    unit = (1 - ROOM) * height / max(towers, 1.0)
+    return {
+        node.key: ""
+        if size[node.key] * unit < NAMED or (last > FEW_COLUMNS and node.column == last - 1)
+        else node.label
+        for node in nodes
+    }
+
+
 def sizes(nodes: Sequence[Node], links: Sequence[Link]) -> dict[str, float]:
     """What passes each node, in towers."""
     size = {node.key: 0.0 for node in nodes}
@@ -136,17 +168,20 @@ def middles(nodes: Sequence[Node], size: Mapping[str, float]) -> dict[str, float
 
 
 def height_of(nodes: Sequence[Node]) -> int:
-    """Pixels, by the column with the most nodes."""
+    """Pixels, by the column with the most nodes: those beyond the first dozen stand closer."""
     columns = [node.column for node in nodes]
-    return max(320, 62 * max(map(columns.count, columns)))
+    most = max(map(columns.count, columns))
+    return max(320, 62 * min(most, AIRY) + 24 * max(0, most - AIRY))
 
 
 def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> go.Figure:
     """The flow as a figure: a ribbon as wide as what it carries."""
-    nodes, links = flow(wiring, tasks, means)
+    nodes, links, _ = widest(*flow(wiring, tasks, means))
     place = {node.key: i for i, node in enumerate(nodes)}
     last = max(node.column for node in nodes)
-    y = middles(nodes, sizes(nodes, links))
+    size = sizes(nodes, links)
+    y = middles(nodes, size)
+    named = names(nodes, size, height_of(nodes))
     # Plotly puts the number in where its own braces stand.
     towers = tr("{value} towers", value="%{value:.2f}")
     part = tr("{value} of a tower", value="%{value:.2f}")
@@ -155,14 +190,15 @@ def sankey(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[fl
             arrangement="fixed",
             textfont={"size": 13, "weight": 600},
             node={
-                "label": [node.label for node in nodes],
+                "label": [named[node.key] for node in nodes],
+                "customdata": [node.label for node in nodes],
                 "color": [node.colour for node in nodes],
                 "x": [0.001 + 0.998 * node.column / last for node in nodes],
                 "y": [min(0.999, max(0.001, y[node.key])) for node in nodes],
                 "pad": 14,
                 "thickness": 16,
                 "line": {"width": 0},
-                "hovertemplate": f"%{{label}}: {towers}<extra></extra>",
+                "hovertemplate": f"%{{customdata}}: {towers}<extra></extra>",
             },
             link={
                 "source": [place[each.source] for each in links],

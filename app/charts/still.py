@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.charts.architecture import WIDEST, layout
+from app.charts.architecture import WIDEST, height_of, layout
 from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
 from app.charts.labels import letters
-from app.charts.order import tallest
 from app.charts.palette import QUIET, task_colours
 from app.charts.svg import picture, text, title
 from app.i18n import tr
@@ -40,7 +39,7 @@ def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, G
     means = {name: summary.mean for name, summary in (gates or {}).items()} or None
     nodes, links = layout(wiring, tasks, means)
     columns = 2 * len(wiring.levels) + 2
-    width, height = 130.0 * columns, max(240.0, 46.0 * max(tallest(wiring), len(tasks)))
+    width, height = 130.0 * columns, float(height_of(wiring, len(tasks)))
 
     def x(value: float) -> float:
         return (value + 0.45) / (columns - 0.1) * width

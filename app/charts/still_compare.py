@@ -8,7 +8,7 @@ from app.charts.labels import letters
 from app.charts.palette import QUIET, hue
 from app.charts.quality import AXES, QualityLine
 from app.charts.runs import VEGA_DASHES
-from app.charts.sankey import ROOM, flow, height_of, middles, sizes
+from app.charts.sankey import ROOM, flow, height_of, middles, names, sizes, widest
 from app.charts.still import LETTER
 from app.charts.svg import picture, text, title
 from app.i18n import tr
@@ -24,8 +24,9 @@ INK = "fill='currentColor'"
 
 def flow_svg(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[float]]) -> str:
     """Ribbons from features over experts and gates to the towers, as wide as what they carry."""
-    nodes, links = flow(wiring, tasks, means)
+    nodes, links, _ = widest(*flow(wiring, tasks, means))
     size = sizes(nodes, links)
+    named = names(nodes, size, height_of(nodes))
     last = max(node.column for node in nodes)
     height = height_of(nodes)
     width = COLUMN * last + NODE + LETTER * max(letters(node.label) for node in nodes) + 20
@@ -51,7 +52,7 @@ def flow_svg(wiring: Wiring, tasks: Sequence[str], means: Mapping[str, Sequence[
         box = f"x='{x:.1f}' y='{y:.1f}' width='{NODE:g}' height='{tall:.1f}' fill='{node.colour}'"
         told = title(f"{node.label}: " + tr("{value} towers", value=f"{size[node.key]:.2f}"))
         parts.append(f"<rect {box}>{told}</rect>")
-        parts.append(text(x + NODE + 5, y + tall / 2 + 4, node.label, f"font-weight='600' {INK}"))
+        parts.append(text(x + NODE + 5, y + tall / 2 + 4, named[node.key], f"font-weight='600' {INK}"))
     return picture(
         width, height, "".join(parts), tr("Flow from features to the towers {tasks}", tasks=tr(", ").join(tasks))
     )

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.curves import apart, epoch_axis, label_room, shortened
+from app.charts.curves import apart, dots, epoch_axis, label_room, shortened
 from app.charts.drawing import Drawing, template
 from app.charts.labels import letters
 from app.charts.palette import task_colours
@@ -71,7 +71,7 @@ def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[s
     ]
     lines = (
         alt.Chart(alt.NamedData("lines"))
-        .mark_line(strokeWidth=2.2, point=alt.OverlayMarkDef(size=14))
+        .mark_line(strokeWidth=2.2, point=dots(epochs, len(tasks), 14))
         .encode(x, y, colour, tooltip=tooltip)
     )
     labels = (

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import comparing, services, wording
-from app.charts.sankey import flow, sankey
+from app.charts.sankey import flow, sankey, widest
 from app.charts.still_compare import flow_svg
 from app.comparing import Compared
 from app.components.compare_view import abreast, alt_text, card
@@ -28,7 +28,7 @@ def flow_section(runs: Sequence[Compared]) -> None:
             told = alt_text(run, tr("Flow from features over experts and gates to towers."), sentence)
             st.plotly_chart(figure, width="stretch", key=f"flow.{run.number}", alt=told)
             remember(of_plotly(told, figure, partial(flow_svg, run.wiring, run.tasks, _means(run.history))))
-            st.caption(sentence)
+            st.caption(wording.passage(sentence, _left_out(run)))
             if note := comparing.kind_note(run):
                 note = wording.passage(note, tr("Ribbons show shares of their sizes."))
                 st.caption(f":material/info: {note}")
@@ -50,6 +50,12 @@ def _figure(run_id: str) -> go.Figure:
 
 def _means(history: History) -> dict[str, list[float]]:
     return {name: list(summary.mean) for name, summary in history.gates.items()}
+
+
+def _left_out(run: Compared) -> str:
+    """What is too narrow to be drawn where there is very much; "": nothing."""
+    *_, least = widest(*flow(run.wiring, run.tasks, _means(run.history)))
+    return tr("Ribbons of less than {share:.1%} of a tower are not drawn.", share=least) if least else ""
 
 
 def shared_sentence(run: Compared) -> str:

@@ -9,9 +9,11 @@ import streamlit as st
 
 from app import analysis, comparing, wording
 from app.charts.architecture import architecture
-from app.charts.inside import Bounds, bounds, gate_matrix, gate_spread
+from app.charts.fewer import fewer
+from app.charts.matrix import Bounds, bounds, gate_matrix
 from app.charts.quality import run_curves
 from app.charts.runs import MARKS, WORDS
+from app.charts.spread import gate_spread
 from app.comparing import TESTED, Compared, epochs_shown
 from app.components.compare_view import abreast, alt_text, card, level_choice
 from app.components.figure_files import offered
@@ -48,22 +50,26 @@ def _gates_card(run: Compared, gates: Mapping[str, GateSummary], epoch: str, lev
     # The alt text speaks of the tested epoch: a text that changes builds the view anew.
     claim = wording.gates_sentence(wiring, tasks, run.history.gates)
     number = run.epoch_at(epoch)
+    few = fewer(wiring, run.history.gates)
+    drawn, weights = few.wiring, few.gates(gates)
     with card(run, tr("epoch {n} (tested)", n=number) if epoch == TESTED else tr("epoch {n}", n=number)):
-        means = {name: summary.mean for name, summary in gates.items()} or None
-        live_chart(architecture(wiring, tasks, means), alt_text(run, tr("Architecture."), claim))
+        means = {name: summary.mean for name, summary in weights.items()} or None
+        live_chart(architecture(drawn, tasks, means), alt_text(run, tr("Architecture."), claim))
         where: dict[str, int] = {"level": level, "all": len(wiring.levels)}
         several = len(wiring.levels) > 1
         if several:
             st.markdown(tr("**Mean gate weights, level {level} of {all}**", **where))
         else:
             st.markdown(tr("**Mean gate weights**"))
-        drawing = gate_matrix(wiring, gates, level, scale)
+        drawing = gate_matrix(drawn, weights, level, scale)
         live_chart(drawing, alt_text(run, tr("Mean gate weights, tasks by experts."), claim))
         if several:
             st.markdown(tr("**Spread over rows, level {level} of {all}**", **where))
         else:
             st.markdown(tr("**Spread over rows**"))
-        live_chart(gate_spread(wiring, gates, level, scale), alt_text(run, tr("Spread of the gate weights."), claim))
+        live_chart(gate_spread(drawn, weights, level, scale), alt_text(run, tr("Spread of the gate weights."), claim))
+        if left := few.note(level, gates):
+            st.caption(left)
         rows = tr("{n} validation rows; bar: mean.", n=wording.count(_rows(gates)))
         st.caption(wording.passage(sentence, rows))
         if note := comparing.kind_note(run):

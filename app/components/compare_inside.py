@@ -10,13 +10,15 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import analysis, comparing, wording
-from app.charts.inside import matrix, off_bars
+from app.charts.fewer import fewer
 from app.charts.labels import letters
+from app.charts.matrix import matrix
 from app.charts.order import by_owner, drawing_order
 from app.charts.palette import QUIET, expert_colour, task_colours
 from app.charts.quality import Kind, QualityLine, quality_figure
 from app.charts.runs import WORDS
 from app.charts.still_compare import quality_svg
+from app.charts.what_if import off_changes
 from app.comparing import UNIT, Compared, plain
 from app.components.compare_asked import ask_about
 from app.components.compare_view import abreast, alt_text, card, level_choice
@@ -82,7 +84,8 @@ def common_columns(runs: Sequence[Compared]) -> dict[str, str]:
 
 def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
     chosen = run.wiring.levels[level - 1]
-    order = drawing_order(chosen)
+    few = fewer(run.wiring, run.history.gates)
+    order = [e for e in drawing_order(chosen) if e in few.kept[level - 1]]
     segments = [comparing.segment_name(name) for name in content["segments"]]
     rows = [
         (tr("{segment} ({rows})", segment=name, rows=wording.count(n)), QUIET)
@@ -108,11 +111,14 @@ def _segments_card(run: Compared, content: dict[str, Any], level: int) -> None:
                     )  # fmt: skip
                     widest = (spread, claim)
             st.markdown(tr("**Gate of {gate}**", gate=gate_name(gate)))
-            drawing = matrix(rows, [chosen.experts[e].name for e in order], values, (0.0, 1.0), what=tr("mean weight"))
+            names = [chosen.experts[e].name for e in order]
+            drawing = matrix(rows, names, values, (0.0, 1.0), what=tr("mean weight"), root=True)
             what = tr(
                 "Mean weights of the gate of {gate} by {column}.", gate=gate_name(gate), column=content["feature"]
             )
             live_chart(drawing, alt_text(run, what))
+        if left := few.note(level, run.history.gates):
+            st.caption(left)
         if widest is None:
             st.caption(tr("This level has no gates."))
         elif widest[0] < 0.02:
@@ -169,7 +175,8 @@ def _experts_card(run: Compared, content: dict[str, Any], level: int) -> None:
         if found is None:
             st.caption(tr("This level mixes layers and has no networks of its own."))
             return
-        order = by_owner(found["owners"])
+        few = fewer(run.wiring, run.history.gates)
+        order = [e for e in by_owner(found["owners"]) if e in few.kept[level - 1]]
         names = [found["experts"][e] for e in order]
         values = [[found["similarity"][a][b] if a != b else None for b in order] for a in order]
         rows = [(found["experts"][e], expert_colour(found["owners"][e])) for e in order]
@@ -183,6 +190,8 @@ def _experts_card(run: Compared, content: dict[str, Any], level: int) -> None:
             matrix([(tr("zeros"), QUIET)], names, zeros, (0.0, 1.0), what=tr("share of zeros"), extent=extent),
             alt_text(run, tr("Share of zero activations of each expert.")),
         )
+        if left := few.note(level, run.history.gates):
+            st.caption(left)
         st.caption(wording.passage(sentence, dead_sentence(found)))
         split = tr(SPLITS.get(content["split"], content["split"]))
         st.caption(tr("First {n:,} {split} rows, tested epoch.", n=content["rows"], split=split))
@@ -369,7 +378,7 @@ def _off_card(run: Compared, content: dict[str, Any], low: float, high: float) -
         sentence = off_sentence(run, content)
         tasks = list(task_colours(run.tasks).items())
         live_chart(
-            off_bars(rows, tasks, low, high),
+            off_changes(rows, tasks, low, high),
             alt_text(run, tr("Change of each task's score without one expert."), sentence),
         )
         st.caption(sentence)

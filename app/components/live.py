@@ -16,9 +16,14 @@ from app.i18n import language
 
 
 def live_chart(drawing: Drawing, alt: str, key: str | None = None, *, fixed: bool = False) -> None:
-    """Draw at the width of the container, or at the drawing's own where it is `fixed`; `alt` states the claim."""
+    """Draw at the width of the container, or at the drawing's own where it is `fixed`; `alt` states the claim.
+
+    What a drawing leaves out is said below it.
+    """
     remember(of_vega(alt, drawing.to_dict))
     st.vega_lite_chart(spec=drawing.spec(), width="content" if fixed else "stretch", alt=alt, key=key)
+    if drawing.note:
+        st.caption(drawing.note)
 
 
 def plain_chart(alt: str, make: Callable[..., altair.LayerChart | altair.FacetChart], *of: Any, **options: Any) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import analysis, services
+from app import analysis, services, wording
 from app.charts.architecture import architecture
+from app.charts.fewer import fewer
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import Setup
@@ -27,7 +28,9 @@ def preview(setup: Setup, record: RunRecord | None) -> None:
     name = tr("{model} on {data}", model=model, data=data)
     with st.container(border=True), offered(f"{spec.data.name}-{spec.model.trunk.name}", key="preview"):
         st.markdown(tr("**What the controls say: {name}, not trained yet**", name=name))
-        live_chart(architecture(spec.wiring, tasks), tr("Architecture of {name}, untrained.", name=name))
-        st.caption(
-            tr("Untrained: every expert that a gate may mix counts alike. Below: another run, until you press Train.")
+        few = fewer(spec.wiring, {})
+        live_chart(architecture(few.wiring, tasks), tr("Architecture of {name}, untrained.", name=name))
+        told = tr(
+            "Untrained: every expert that a gate may mix counts alike. Below: another run, until you press Train."
         )
+        st.caption(wording.passage(told, few.note(len(spec.wiring.levels), {})))

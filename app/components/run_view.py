@@ -10,6 +10,7 @@ from app import analysis, gradients, services, wording
 from app.charts.architecture import architecture
 from app.charts.conflict import arrows, conflict_shares, cosine_curves, cosine_table
 from app.charts.curves import auc_curves
+from app.charts.fewer import fewer
 from app.charts.gates import gate_bars
 from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
 from app.components.figure_files import offered
@@ -135,19 +136,21 @@ def gates_card(record: RunRecord, history: History) -> None:
         if len(kept) > 1 and not record.open:
             chosen = _epoch_choice(record, [epoch.epoch for epoch in kept])
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
-        means = {name: summary.mean for name, summary in gates.items()} or None
+        few = fewer(wiring, history.gates)
+        drawn = few.gates(gates)
+        means = {name: summary.mean for name, summary in drawn.items()} or None
         sentence = wording.gates_sentence(wiring, tasks, gates)
         # Of the run, not of the chosen epoch: see _alt.
         claim = wording.gates_sentence(wiring, tasks, history.gates)
-        live_chart(architecture(wiring, tasks, means), _alt(record, tr("Architecture."), claim))
+        live_chart(architecture(few.wiring, tasks, means), _alt(record, tr("Architecture."), claim))
         if chosen:
             width = tr("Line width: mean gate weight after epoch {epoch}.", epoch=chosen)
         else:
             width = tr("Line width: mean gate weight.")
         st.caption(wording.passage(width, tr("Grey: shared expert. Tint: private to a task.")))
         if gates:
-            live_chart(gate_bars(wiring, gates), _alt(record, tr("Mean gate weights."), claim))
-        st.caption(sentence)
+            live_chart(gate_bars(few.wiring, drawn), _alt(record, tr("Mean gate weights."), claim))
+        st.caption(wording.passage(sentence, few.note(len(wiring.levels), gates)))
 
 
 def _epoch_choice(record: RunRecord, numbers: Sequence[int]) -> int:

@@ -16,8 +16,8 @@ from app.charts.architecture import architecture, layout
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, auc_curves
 from app.charts.drawing import Drawing
 from app.charts.gates import bar_rows, gate_bars
-from app.charts.inside import bounds, gate_spread
 from app.charts.labels import LETTER, letters, place_labels
+from app.charts.matrix import bounds
 from app.charts.order import drawing_order
 from app.charts.palette import (
     FAMILY_COLOURS,
@@ -34,6 +34,7 @@ from app.charts.palette import (
     tint,
 )
 from app.charts.seesaw import SeesawGroup, seesaw, small_multiples, spoken_of
+from app.charts.spread import gate_spread
 from mtl_core import registry
 from mtl_core.comparison import paired_interval
 from mtl_core.events import GateSummary
