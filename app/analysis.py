@@ -12,13 +12,14 @@ from typing import Any, cast
 import pandas as pd
 
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
+from app.charts.labels import cut, letters
 from app.charts.seesaw import SeesawGroup
 from app.core_texts import in_words, title, words
 from app.i18n import core, mark, tr, trn
 from app.jobs.records import RunRecord
 from app.library import History
 from mtl_core import comparison
-from mtl_core.comparison import paired_interval
+from mtl_core.comparison import Interval, paired_interval
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.wiring import Wiring
 
@@ -107,10 +108,34 @@ def with_yardstick(history: History, baseline: History | None, line: str) -> pd.
     return pd.concat([own, dotted], ignore_index=True) if len(own) else dotted
 
 
+def looks_alike(spec: RunSpec, record: RunRecord, history: History) -> bool:
+    """Is a spec's untrained model drawn as this run's is: the same wiring and tasks?"""
+    return spec.wiring == wiring(record, history) and spec.schema.task_names == keys(record).spec.schema.task_names
+
+
 def find_baseline(record: RunRecord, records: Iterable[RunRecord]) -> RunRecord | None:
     """The finished single-task run that this run is measured against, if there is one."""
     wanted = keys(record).baseline
     return next((r for r in records if r.state == "finished" and keys(r).run == wanted), None)
+
+
+def gains_over_seeds(record: RunRecord, records: Sequence[RunRecord]) -> dict[str, Interval]:
+    """Of a run's model the gain over single-task on each task, in thousandths, over all seeds that have both."""
+    wanted = keys(record)
+    finished: dict[str, RunRecord] = {}
+    for each in (record, *records):
+        if each.state == "finished" and keys(each).budget == wanted.budget:
+            finished.setdefault(keys(each).run, each)
+    gains: dict[str, list[float]] = {}
+    for each in finished.values():
+        known = keys(each)
+        yardstick = finished.get(known.baseline)
+        if known.variant != wanted.variant or yardstick is None or known.run == known.baseline:
+            continue
+        for task in known.spec.schema.task_names:
+            if (value := _gain(each, yardstick, task, known.spec)) is not None:
+                gains.setdefault(task, []).append(value)
+    return {task: paired_interval(values) for task, values in gains.items()}
 
 
 @dataclass(frozen=True)
@@ -267,8 +292,15 @@ def option_text(name: str, value: str) -> str:
     return tr("{option} {value}", option=in_words(name), value=value)
 
 
+#: Of a list of names.
+MOST_LETTERS = 60
+
+
 def short(value: object) -> str:
-    """An option's value as a reader writes it: 20:1, 64-32, on."""
+    """An option's value as a reader writes it: 20:1, 64-32, on; columns of a file by their names."""
+    if isinstance(value, list) and not all(isinstance(v, int | float) for v in value):
+        names = tr(", ").join(str(v.get("name", "")) if isinstance(v, dict) else str(v) for v in value)
+        return names if letters(names) <= MOST_LETTERS else f"{cut(names, MOST_LETTERS - 1)}…"
     if isinstance(value, list):
         whole = all(isinstance(v, int) for v in value)
         return ("-" if whole else ":").join(f"{v:g}" for v in value) if value else tr("none")

@@ -20,10 +20,10 @@ PREFIXES = {"dataset": "d.", "encoder": "e.", "trunk": "t.", "head": "h.", "bala
 DEFAULT_DATA, DEFAULT_TRUNK = "conflict", "mmoe"
 #: The presets on top of the page: label -> what the link says. Defaults are left out.
 PRESETS: dict[str, dict[str, str]] = {
-    "Shared bottom on conflicting tasks": {"trunk": "shared_bottom"},
+    "Shared bottom": {"trunk": "shared_bottom"},
     "MMoE": {},
     "PLE": {"trunk": "ple"},
-    "PCGrad against conflict": {"trunk": "shared_bottom", "balancer": "pcgrad"},
+    "PCGrad": {"trunk": "shared_bottom", "balancer": "pcgrad"},
     "MMoE on census data": {"data": "adult"},
     "PLE on census data": {"data": "adult", "trunk": "ple"},
     "ESMM on a funnel": {"data": "funnel", "trunk": "shared_bottom", "head": "esmm"},

@@ -1,8 +1,11 @@
 """Pick, train, watch."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from app import services
+from app.components import playback
 from app.components.player import carry_out, is_same, player
 from app.components.preview import preview
 from app.components.queue_view import queue_line
@@ -13,8 +16,10 @@ from app.components.share import share
 from app.i18n import tr
 from app.library import EXAMPLE_PREFIX
 
+KEYS = Path(__file__).parents[1] / "assets" / "keys.html"
 library = services.library()
 services.executor().warm()
+st.html(KEYS, unsafe_allow_javascript=True)
 
 
 def shown_run() -> str:
@@ -54,18 +59,22 @@ words, systems = st.columns([4, 1], vertical_alignment="center")
 with words:
     st.caption(
         tr(
-            "Choose at the left what to train, or start from a preset; a finished example is shown until you do. "
-            "Keys: Space trains and pauses, S steps one epoch, 0 starts over."
+            "One model predicts several things at once: experts are small networks that tasks share, and each task's "
+            "gate mixes them. Choose at the left what to train, or start from a preset; a finished example is shown "
+            "until you do. Keys: Space trains and pauses, S steps one epoch, 0 starts over."
         )
     )
 with systems:
     published_systems()
 preset_strip()
 is_open = record is not None and record.open
-foreign = not is_same(setup, record)
-if foreign and not is_open:  # who watches a training is not pushed down the page by a dial
+again = record is not None and playback.epoch_shown(record) is not None
+if (
+    not is_same(setup, record) and not is_open and not again
+):  # who watches a training is not pushed down the page by a dial
     preview(setup, record)
-st.fragment(run_panel, run_every="1s" if is_open else None)(run_id, is_open, foreign)
+clock = "1s" if is_open else playback.TICK if again else None
+st.fragment(run_panel, run_every=clock)(run_id, is_open or again, setup.spec)
 if not is_open:
     queue_line()
     small_seesaw(run_id)

@@ -225,7 +225,8 @@ def _one_or_each(name: str, field: Mapping[str, Any], start: int | Sequence[int]
         st.session_state[switch] = not isinstance(value, int)
         st.session_state.update([(key, value)] if isinstance(value, int) else zip(keys, value, strict=True))
 
-    brought = form.url.brought(f"{form.prefix}{name}", field, start, len(keys)) if form.url is not None else []
+    held = [switch, key, *keys]
+    brought = form.url.brought(f"{form.prefix}{name}", field, start, len(keys), held) if form.url is not None else []
     for value in brought or ([] if switch in st.session_state else [start]):
         hold(value)
 

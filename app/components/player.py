@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import analysis, services, wording
+from app.components import playback
 from app.components.setup_panel import Setup
 from app.estimate import estimate, estimate_line
 from app.i18n import tr
@@ -115,7 +116,11 @@ def _submit(setup: Setup, pause_after: int | None = None) -> None:
     st.query_params["run"] = record.id
     if not created:
         name = wording.run_name(record)
-        st.toast(tr("{run} with these very options is there already; showing it.", run=name))
+        if record.state == "finished":
+            playback.begin(record.id)
+            st.toast(tr("{run} with these very options was trained here before: shown again as it trained.", run=name))
+        else:
+            st.toast(tr("{run} with these very options is there already; showing it.", run=name))
 
 
 def _reset(setup: Setup, mine: RunRecord | None) -> None:

@@ -20,10 +20,9 @@ def preview(setup: Setup, record: RunRecord | None) -> None:
     spec = setup.spec
     if spec is None or record is None:
         return
-    tasks = spec.schema.task_names
-    drawn = analysis.wiring(record, services.library().history(record.id))
-    if spec.wiring == drawn and tasks == analysis.keys(record).spec.schema.task_names:
+    if analysis.looks_alike(spec, record, services.library().history(record.id)):
         return
+    tasks = spec.schema.task_names
     model, data = title("trunk", spec.model.trunk.name), analysis.data_title(spec.to_json())
     name = tr("{model} on {data}", model=model, data=data)
     with st.container(border=True), offered(f"{spec.data.name}-{spec.model.trunk.name}", key="preview"):

@@ -13,15 +13,18 @@ from app.charts.curves import auc_curves
 from app.charts.fewer import fewer
 from app.charts.gates import gate_bars
 from app.charts.weights import LENGTH, SHARE, WEIGHT, task_lines
+from app.components import playback
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import adopt
 from app.components.url_choice import url_choice
 from app.core_sentences import sentence as core_sentence
 from app.downloads import file_stem
-from app.i18n import mark, tr
+from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
 from app.library import History, is_example
+from mtl_core import comparison
+from mtl_core.spec import RunSpec
 
 STATES = {
     "queued": (":material/schedule:", mark("queued")),
@@ -31,7 +34,11 @@ STATES = {
     "stopped": (":material/pause_circle:", mark("paused")),
     "failed": (":material/error:", mark("failed")),
 }
-#: The epoch whose gates are shown, in the URL and in the session, and the run that it was chosen for.
+#: The same of a run that trains: it moves by itself.
+NOW = "play.epoch.now"
+#: Options that are named where the controls say something else.
+MOST_DIFFERENCES = 4
+#: The epoch whose gates are shown, in the URL and in the session; the run that it was chosen for, and its default.
 EPOCH, EPOCH_KEY, EPOCH_OF = "epoch", "play.epoch", "play.epoch.of"
 
 
@@ -57,8 +64,13 @@ def header(record: RunRecord, history: History) -> None:
         st.caption(f":material/info: {core_sentence(note)}")
 
 
-def progress(record: RunRecord, foreign: bool) -> None:
-    """How far the run is; and, where it is not the run that the controls describe, the buttons that fit its state."""
+def progress(record: RunRecord, wanted: RunSpec | None) -> None:
+    """How far the run is; and, where it is not the run that the controls describe, what differs and what can be done.
+
+    Args:
+        record: the run.
+        wanted: what the controls say; None: nothing that can be trained.
+    """
     if record.state == "queued":
         place = record.queue_position or 1
         if place == 1:
@@ -80,12 +92,23 @@ def progress(record: RunRecord, foreign: bool) -> None:
         st.progress(record.fraction, text=paused)
     elif record.state == "stopped":
         st.progress(record.fraction, text=tr("At the beginning: nothing is trained yet"))
-    if foreign:
+    if wanted is None or wanted.key != analysis.keys(record).spec.key:
+        # A model that is drawn otherwise is drawn above this run.
+        if wanted is not None and analysis.looks_alike(wanted, record, services.library().history(record.id)):
+            _tell_of_differences(analysis.keys(record).spec, wanted)
         _buttons(record)
 
 
+def _tell_of_differences(shown: RunSpec, wanted: RunSpec) -> None:
+    if differing := _differing(shown, wanted):
+        st.info(
+            tr("{options}. Press Train to see what that does.", options=wording.capital(differing)),
+            title=tr("The controls say something else than this run"),
+        )
+
+
 def _buttons(record: RunRecord) -> None:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if record.state in ("queued", "running"):
             st.button(
                 tr("Pause"), icon=":material/pause:", key=f"stop.{record.id}", on_click=_stop, args=(record.id,),
@@ -98,10 +121,24 @@ def _buttons(record: RunRecord) -> None:
             )  # fmt: skip
         if st.button(
             tr("Set the controls to this run"), icon=":material/tune:", key=f"adopt.{record.id}", type="tertiary",
-            help=tr("The controls at the left say something else"),
+            help=tr("So that Train repeats it, or you change one thing of it"),
         ):  # fmt: skip
             adopt(analysis.keys(record).spec)
             st.rerun()
+
+
+def _differing(shown: RunSpec, wanted: RunSpec) -> str:
+    """The first options that both have and that differ: rows 30000 instead of 24000; more are counted."""
+    table = analysis.differences([shown, wanted], ["shown", "wanted"])
+    both = table[(table["shown"] != "") & (table["wanted"] != "")]
+    parts = [
+        tr("{option} {new} instead of {old}", option=option, new=new, old=old)
+        for option, new, old in zip(both.index, both["wanted"], both["shown"], strict=True)
+    ]
+    told = parts[:MOST_DIFFERENCES]
+    if len(parts) > len(told):
+        told.append(trn("{n} more", "{n} more", len(parts) - len(told)))
+    return wording.clauses(told)
 
 
 def curves_card(record: RunRecord, history: History, baseline: RunRecord | None) -> None:
@@ -120,9 +157,38 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
             alt = _alt(record, tr("{metric} by epoch.", metric=metric), sentence)
             live_chart(auc_curves(own, tasks, record.epochs, metric), alt)
         st.caption(sentence)
+        if record.state == "finished" and base is not None:
+            st.caption(_over_seeds(record))
+        if record.state == "finished" and baseline is None:
+            _yardstick_button(record)
         ring = tr("Ring: test.")
         legend = tr("Dotted: single-task with the same seed and budget. Ring: test.") if base else ring
         st.caption(wording.passage(legend, wording.source_line(history)))
+
+
+def _over_seeds(record: RunRecord) -> str:
+    """The gains of this model over all seeds that are there: what one seed cannot say."""
+    intervals = analysis.gains_over_seeds(record, services.library().records())
+    told = [f"{task} {wording.interval(interval)}" for task, interval in intervals.items()]
+    n = max((interval.n for interval in intervals.values()), default=0)
+    if n < 2:
+        return ""
+    return tr("Over {n} paired seeds: {gains} thousandths (95% interval).", n=n, gains=wording.join(told))
+
+
+def _yardstick_button(record: RunRecord) -> None:
+    """Say that there is nothing to measure against, and offer to train it."""
+    spec = analysis.keys(record).spec
+    st.caption(tr("No single-task run of the same data, seed and budget is here: so no dotted lines and no gains."))
+    st.button(
+        tr("Train single-task to compare"), key="yardstick", icon=":material/play_arrow:", type="tertiary",
+        on_click=_train_yardstick, args=(spec,),
+    )  # fmt: skip
+
+
+def _train_yardstick(spec: RunSpec) -> None:
+    services.library().store.submit(comparison.baseline_spec(spec))
+    services.executor().ensure_worker()
 
 
 def gates_card(record: RunRecord, history: History) -> None:
@@ -133,7 +199,11 @@ def gates_card(record: RunRecord, history: History) -> None:
         gates = history.gates
         kept = [epoch for epoch in history.epochs if epoch.gates]
         chosen = kept[-1].epoch if kept else 0
-        if len(kept) > 1 and not record.open:
+        if record.open and record.epochs > 1:
+            # Where the slider will stand: the picture does not jump when the run ends.
+            st.session_state[NOW] = max(chosen, 1)
+            st.slider(tr("Epoch"), 1, record.epochs, key=NOW, disabled=True)
+        elif len(kept) > 1:
             chosen = _epoch_choice(record, [epoch.epoch for epoch in kept])
             gates = next(epoch.gates for epoch in kept if epoch.epoch == chosen)
         few = fewer(wiring, history.gates)
@@ -154,14 +224,21 @@ def gates_card(record: RunRecord, history: History) -> None:
 
 
 def _epoch_choice(record: RunRecord, numbers: Sequence[int]) -> int:
-    """A slider over the epochs, kept in the URL for the run that is shown: another run begins at its tested epoch."""
-    if st.session_state.setdefault(EPOCH_OF, record.id) != record.id:
-        st.session_state[EPOCH_OF] = record.id
+    """A slider over the epochs, kept in the URL for the run that is shown.
+
+    Until somebody moves it, it follows a run that grows, and ends at the tested epoch. Another run begins anew.
+    """
+    names = [str(number) for number in numbers]
+    tested = record.state == "finished" and record.best_epoch in numbers
+    default = str(record.best_epoch) if tested else names[-1]
+    run_id, before = st.session_state.get(EPOCH_OF, (record.id, default))
+    st.session_state[EPOCH_OF] = record.id, default
+    if run_id != record.id:
         st.session_state.pop(EPOCH_KEY, None)
         st.query_params.pop(EPOCH, None)
-    tested = record.best_epoch if record.best_epoch in numbers else numbers[-1]
-    names = [str(number) for number in numbers]
-    return int(url_choice(tr("Epoch"), names, str(tested), EPOCH_KEY, name=EPOCH, control=st.select_slider))
+    elif st.session_state.get(EPOCH_KEY) == before:
+        st.session_state[EPOCH_KEY] = default
+    return int(url_choice(tr("Epoch"), names, default, EPOCH_KEY, name=EPOCH, control=st.select_slider))
 
 
 def weights_card(record: RunRecord, history: History) -> None:
@@ -230,13 +307,13 @@ def gradient_cards(record: RunRecord, history: History) -> None:
         st.caption(reason)
 
 
-def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
+def run_panel(run_id: str, ticking: bool, wanted: RunSpec | None) -> None:
     """The whole view of one run, as a fragment.
 
     Args:
         run_id: the run.
-        ticking: it has a clock, as one of an open run should.
-        foreign: the controls describe another run.
+        ticking: it has a clock, as one should that is open or shown again.
+        wanted: what the controls say; None: nothing that can be trained.
     """
     library = services.library()
     record = library.record(run_id)
@@ -245,10 +322,18 @@ def run_panel(run_id: str, ticking: bool, foreign: bool) -> None:
         return
     history = library.history(run_id)
     header(record, history)
-    progress(record, foreign)
-    if record.open is not ticking:
+    again = playback.epoch_shown(record)
+    if again is None:
+        progress(record, wanted)
+        if record.state == "finished" and len(history.epochs) > 1:
+            playback.button(record)
+    else:
+        playback.bar(record, again)
+    if (record.open or again is not None) is not ticking:
         st.rerun()  # the page starts or drops the clock, and draws what belongs to a finished run
     baseline = analysis.find_baseline(record, library.records())
+    if again is not None:
+        record, history = playback.as_it_was(record, history, again)
     left, right = st.columns([4, 3])
     with left:
         gates_card(record, history)

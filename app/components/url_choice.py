@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -97,15 +98,38 @@ def url_integer(
     return chosen
 
 
+@dataclass(frozen=True)
+class _Written:
+    """How a control stood when the page last drew it: its value, and what the URL said before and after."""
+
+    value: Any
+    texts: tuple[str | None, str | None]
+
+
 def _take_up(key: str, asked: str | None, value: object) -> None:
-    """What a link, or another page's button, has put into the URL since it was last written here."""
-    if value is not None and asked != st.session_state.get(f"{key}.in_url"):
-        st.session_state[key] = value
+    """What a link, or another page's button, has put into the URL since it was last written here.
+
+    Whoever moves a control fast sends its next value with the URL of the one before, and may end a run of the page
+    half way: a control that has just been moved is right, and neither of the texts about the last writing is news.
+    """
+    last = _written().get(key)
+    if value is None or (last is not None and (asked in last.texts or st.session_state.get(key) != last.value)):
+        return
+    st.session_state[key] = value
 
 
 def _write_down(key: str, asked: str | None, chosen: str, default: str, name: str | None = None) -> None:
-    if chosen == default:
+    text = None if chosen == default else chosen
+    _written()[key] = _Written(st.session_state.get(key), (asked, text))
+    if text is None:
         st.query_params.pop(name or key, None)
-    elif asked != chosen:
-        st.query_params[name or key] = chosen
-    st.session_state[f"{key}.in_url"] = None if chosen == default else chosen
+    elif asked != text:
+        st.query_params[name or key] = text
+    # It got this far: from now on the text before is news again, as a browser's way back.
+    _written()[key] = _Written(st.session_state.get(key), (text, text))
+
+
+def _written() -> dict[str, _Written]:
+    """By control. One entry of the session: Streamlit looks through all of them for every control that it draws."""
+    found: dict[str, _Written] = st.session_state.setdefault("url.choices", {})
+    return found

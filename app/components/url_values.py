@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -36,6 +37,7 @@ class UrlValues:
         self._page = page
         self._loading = bool(st.session_state.pop(LOADING, False))
         self._drawn: set[str] = set()
+        self._keys: dict[str, Sequence[str]] = {}
 
     @property
     def loading(self) -> bool:
@@ -54,25 +56,32 @@ class UrlValues:
             start: the default.
             shown: how the control holds the value; None: as it is.
         """
-        for value in self.brought(name, field, start, 0):
+        for value in self.brought(name, field, start, 0, [key]):
             st.session_state[key] = value if shown is None else shown(value)
 
     def take_up_each(self, name: str, field: Mapping[str, Any], keys: Sequence[str], starts: Sequence[Any]) -> None:
         """The same for an option with one value, and one control, per task."""
-        for values in self.brought(name, field, list(starts), len(keys)):
+        for values in self.brought(name, field, list(starts), len(keys), keys):
             st.session_state.update(zip(keys, values, strict=True))
 
-    def brought(self, name: str, field: Mapping[str, Any], start: Any, tasks: int) -> list[Any]:
+    def brought(
+        self, name: str, field: Mapping[str, Any], start: Any, tasks: int, keys: Sequence[str]
+    ) -> list[Any]:  # fmt: skip
         """What the URL brings that is new, as a list with nothing in it where there is none.
+
+        A control that has just been moved is right: the URL that comes with it may be the one before.
 
         Args:
             name: of the parameter.
             field: JSON schema of the option.
             start: the default.
             tasks: how many numbers there are where there is one per task.
+            keys: of the controls.
         """
-        asked = st.query_params.get(name)
-        if asked is not None and (self._loading or asked != _in_url().get(self._page + name)):
+        self._keys[name] = keys
+        asked, last = st.query_params.get(name), _in_url().get(self._page + name)
+        news = last is None or (asked not in last.texts and last.values == _state_of(keys))
+        if asked is not None and (self._loading or news):
             with suppress(ValueError):
                 return [from_text(field, asked, tasks)]
         return [start] if self._loading else []
@@ -81,11 +90,13 @@ class UrlValues:
         """After the control was drawn: the URL says its value, or nothing if that is the default."""
         self._drawn.add(name)
         text = None if _same(value, start) else to_text(value)
+        held, asked = _state_of(self._keys.get(name, ())), st.query_params.get(name)
+        _in_url()[self._page + name] = _Written(held, (asked, text))
         if text is None:
             st.query_params.pop(name, None)
-        elif st.query_params.get(name) != text:
+        elif asked != text:
             st.query_params[name] = text
-        _in_url()[self._page + name] = text
+        _in_url()[self._page + name] = _Written(held, (text, text))
 
     def forget_others(self, prefixes: Sequence[str]) -> None:
         """At the end: take options from the URL that belong to parts no longer chosen."""
@@ -95,11 +106,21 @@ class UrlValues:
                 _in_url().pop(self._page + name, None)
 
 
-def _in_url() -> dict[str, str | None]:
-    """What each option's text in the link was when this page last wrote it. One entry: Streamlit looks through all
-    of a session's entries for every control that it draws.
-    """
-    found: dict[str, str | None] = st.session_state.setdefault("url.written", {})
+@dataclass(frozen=True)
+class _Written:
+    """How an option's controls stood when this page last wrote it, and its text in the link before and after."""
+
+    values: list[Any]
+    texts: tuple[str | None, str | None]
+
+
+def _state_of(keys: Sequence[str]) -> list[Any]:
+    return [st.session_state.get(key) for key in keys]
+
+
+def _in_url() -> dict[str, _Written]:
+    """By option. One entry: Streamlit looks through all of a session's entries for every control that it draws."""
+    found: dict[str, _Written] = st.session_state.setdefault("url.written", {})
     return found
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components import playback
 from app.components.setup_panel import PRESETS
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
@@ -477,8 +481,100 @@ def test_the_same_run_of_another_session_is_shown_and_not_trained_again(store: R
     at.button(key="train").click().run()
     assert [record.id for record in store.runs()] == [run.id]
     assert one(at, "run") == run.id
-    assert "is there already" in at.toast[0].value
+    assert "was trained here before: shown again" in at.toast[0].value
     assert at.button(key="step").disabled
+    # It is shown as it trained, without its end, until somebody has seen enough.
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "Shown again as it trained: epoch 1 of 2"
+    assert "after epoch 1." in texts(at)
+    assert "Test AUC" not in texts(at)
+    at.button(key="again.end").click().run()
+    assert "Test AUC" in texts(healthy(at))
+    assert len(at.get("progress")) == 0
+
+
+def test_an_example_can_be_watched_as_it_trained(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playback, "SHORTEST", 50.0)
+    monkeypatch.setattr(playback, "LONGEST", 50.0)
+    at = visit(run="example-conflict-mmoe-0")
+    at.button(key="again.begin").click().run()
+    began = at.session_state["play.again"][1]
+    seen = []
+    for seconds in (0.0, 25.0, 48.0, 60.0):
+        at.session_state["play.again"] = ("example-conflict-mmoe-0", began + (time.monotonic() - began) - seconds)
+        healthy(at.run())
+        curves = next(c for c in at.get("vega_lite_chart") if c.proto.alt.startswith("AUC"))
+        rows = next(table_of(part) for part in curves.proto.datasets if part.name == "curves")
+        own = rows[rows["what"] == "validation"]
+        seen.append((int(own["epoch"].max()), "test" in set(rows["what"])))
+    # In its time through fifteen epochs; its end is the finished run.
+    assert seen == [(1, False), (8, False), (15, False), (15, True)]
+    assert store.runs() == []
+
+
+def table_of(part: Any) -> pd.DataFrame:
+    """A chart's named data."""
+    with pa.ipc.open_stream(part.data.data) as stream:
+        return stream.read_pandas()
+
+
+def test_the_slider_follows_a_run_until_it_is_moved(store: RunStore, claimed: Claim) -> None:
+    from mtl_core.events import Epoch
+    from mtl_core.training import train
+
+    spec = RunSpec.parse({**small().to_json(), "training": {**small().to_json()["training"], "epochs": 4}})
+    run = claimed(spec)
+    told = [event for event in train([spec]) if event.event in ("started", "epoch")]
+
+    def pause() -> None:
+        store.request_stop(run.id)
+        store.release(run.id, "w", "stopped")
+
+    at = visit(run=run.id)
+    for event in told:
+        store.append(run.id, "w", cast(Epoch, event))
+        if not isinstance(event, Epoch):
+            continue
+        healthy(at.run())
+        (slider,) = [each for each in at.slider if each.key == "play.epoch.now"]
+        assert (slider.value, slider.max, slider.disabled) == (event.epoch, 4, True)
+        if event.epoch == 2:
+            pause()
+            assert healthy(at.run()).select_slider(key="play.epoch").value == "2"
+            assert "epoch" not in at.query_params
+            break
+    store.resume(run.id)
+    store.register_worker("w", 0)
+    store.claim_together("w", 1)
+    store.append(run.id, "w", cast(Epoch, told[3]))
+    pause()
+    assert healthy(at.run()).select_slider(key="play.epoch").value == "3"
+    at.select_slider(key="play.epoch").set_value("1").run()
+    assert "after epoch 1." in texts(healthy(at.run()))
+    assert at.query_params["epoch"] in ("1", ["1"])
+
+
+def test_controls_that_say_something_else_say_what() -> None:
+    at = visit(run="example-conflict-mmoe-0", **{"b.weights": "20,1", "d.rows": "30000"})
+    (info,) = at.info
+    assert "rows 30000 instead of 24000" in info.value
+    assert "weights 20:1 instead of 1:1" in info.value
+    at.button(key="adopt.example-conflict-mmoe-0").click().run()
+    assert healthy(at).info.len == 0
+
+
+def test_a_run_without_a_yardstick_offers_to_train_it(store: RunStore, trained: Claim) -> None:
+    run = trained(small())
+    at = visit(run=run.id)
+    assert "no dotted lines and no gains" in texts(healthy(at))
+    at.button(key="yardstick").click().run()
+    assert RunSpec.parse(store.runs(limit=1)[0].spec) == baseline_spec(small())
+
+
+def test_one_seed_stands_beside_what_all_seeds_say() -> None:
+    said = texts(healthy(visit(run="example-conflict-mmoe-0")))
+    assert "one seed proves nothing" in said
+    assert "Over 16 paired seeds: A +25.7 ±9.9 and B +13.2 ±5.4" in said
 
 
 def test_reset_goes_back_to_the_beginning(store: RunStore, trained: Claim) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -58,6 +59,39 @@ def test_space_s_and_0_play_pause_step_and_reset(server: Server, new_tab: NewTab
     (fresh,) = server.store.runs()
     assert (fresh.state, fresh.epoch) == ("stopped", 0)
     assert fresh.id != run.id
+
+
+def test_space_trains_after_a_click_on_a_preset(server: Server, new_tab: NewTab) -> None:
+    known = {run.id for run in server.store.runs()}
+    page = new_tab("/?seed=43")
+    settle(page)
+    page.locator(".st-key-preset").get_by_text("PLE", exact=True).click()
+    wait_for(lambda: "trunk=ple" in page.evaluate("location.search"), what="the preset")
+    press(page, "Space", "train")
+    run = wait_for(lambda: next((r for r in server.store.runs() if r.id not in known), None), what="a run")
+    assert run.spec["model"]["trunk"]["name"] == "ple"
+    # Who walks through the buttons with the keyboard presses the one that has the focus.
+    server.wait_until(run.id, lambda run: run.state == "finished")
+    settle(page)
+    page.locator(".st-key-preset button").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    wait_for(lambda: "trunk=ple" not in page.evaluate("location.search"), what="another preset")
+
+
+def test_fast_presses_on_the_epoch_slider_are_all_counted(new_tab: NewTab) -> None:
+    page = new_tab("/?run=example-conflict-mmoe-0")
+    settle(page)
+    slider = page.get_by_role("slider", name="Epoch")
+    for pause in (0.0, 0.08, 0.15):
+        before = int(str(slider.get_attribute("aria-valuetext")))
+        for _ in range(4):
+            slider.press("ArrowLeft")
+            time.sleep(pause)
+        wait_for(lambda at=before - 4: page.get_by_text(f"after epoch {at}.").count(), what="the picture")
+        settle(page)
+        assert slider.get_attribute("aria-valuetext") == str(before - 4)
+        assert page.evaluate("location.search").endswith(f"epoch={before - 4}")
 
 
 def test_what_is_typed_presses_no_button(server: Server, new_tab: NewTab) -> None:

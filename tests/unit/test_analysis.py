@@ -259,6 +259,8 @@ def test_labels_tell_rivals_apart_by_what_differs() -> None:
         (1e-05, "1e-05"),
         (3, "3"),
         ("hard", "hard"),
+        ([{"name": "age"}, {"name": "city"}], "age, city"),
+        ([f"column {n}" for n in range(40)], "column 0, column 1, column 2, column 3, column 4, column 5,…"),
     ],
 )
 def test_option_values_are_short(value: object, text: str) -> None:
