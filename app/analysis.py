@@ -346,7 +346,7 @@ def differences(specs: Sequence[RunSpec], names: Sequence[str]) -> pd.DataFrame:
     for name in dict.fromkeys(name for own in flat for name in own):
         values = [own.get(name, "") for own in flat]
         if any(v != values[0] for v in values):
-            rows[_plain(name)] = ["" if v == "" else short(v) for v in values]
+            rows[option_name(name)] = ["" if v == "" else short(v) for v in values]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(names))
 
 
@@ -357,9 +357,11 @@ _PLACES = {
 }  # fmt: skip
 
 
-def _plain(path: str) -> str:
-    """model.trunk.options.expert_layers -> trunk expert layers."""
+def option_name(path: str) -> str:
+    """model.trunk.options.expert_layers -> trunk expert layers; an entry of a list by its place, counted from 1."""
     steps = path.replace(".options", "").replace("model.", "").split(".")
+    if len(steps) > 1 and steps[-1].isdecimal():
+        return tr("{option}, entry {n}", option=option_name(".".join(steps[:-1])), n=int(steps[-1]) + 1)
     if steps[-1] == "name":
         steps = steps[:-1]
     return " ".join(tr(_PLACES[step]) if step in _PLACES else in_words(step) for step in steps)

@@ -24,11 +24,21 @@ from mtl_core.trunks.wiring import Wiring
 
 
 class SpecError(ValueError):
-    """A spec that cannot be run. The message is one line that names the field, the problem and the choices."""
+    """A spec that cannot be run. The message is one line that names the fields, the problems and the choices.
 
-    def __init__(self, message: str) -> None:
-        # Names and values come from whoever wrote the spec: no line break and no control character gets through.
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+    Args:
+        problems: one or several sentences, each after the path of its field: `training.epochs: must be ...`.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        #: The same one by one, for whoever shows them apart.
+        self.problems = tuple(_printable(problem) for problem in problems)
+        super().__init__(" ".join(self.problems))
+
+
+def _printable(text: str) -> str:
+    """Names and values come from whoever wrote the spec: no line break and no control character gets through."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Nested(ValueError):
@@ -179,7 +189,7 @@ class RunSpec(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            raise SpecError(describe(error)) from error
+            raise SpecError(*problems(error)) from error
 
     @model_validator(mode="before")
     @classmethod
@@ -276,9 +286,9 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def describe(error: ValidationError) -> str:
-    """All problems of a `RunSpec`'s validation error in one line: `path: what is wrong, and what would be right`."""
-    return " ".join(dict.fromkeys(_problems(error, RunSpec, ())))
+def problems(error: ValidationError) -> list[str]:
+    """The problems of a `RunSpec`'s validation error, a line each: `path: what is wrong, and what would be right`."""
+    return list(dict.fromkeys(_problems(error, RunSpec, ())))
 
 
 def options_problem(part: type[Options], options: Mapping[str, Any]) -> str | None:
@@ -292,7 +302,10 @@ def options_problem(part: type[Options], options: Mapping[str, Any]) -> str | No
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...]) -> list[str]:
     lines: list[str] = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] in _LENGTHS and any(_within(other["loc"], item["loc"]) for other in items):
+            continue  # pydantic does not count the entries that are wrong themselves
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, _Nested):
             lines += _problems(cause.error, cause.part, (*prefix, *item["loc"], "options"))
@@ -301,6 +314,35 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int 
         sentence = _sentence(item, model)
         lines.append(f"{path}: {sentence}" if path else sentence)
     return lines
+
+
+def _within(inner: Sequence[int | str], outer: Sequence[int | str]) -> bool:
+    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
+
+
+_LENGTHS = ("too_short", "too_long")
+#: pydantic's kind of error -> what we say; what was given follows.
+PLAIN = {
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of a usual size",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
+}
 
 
 def _sentence(item: Any, model: type[BaseModel]) -> str:
@@ -312,7 +354,9 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
         return str(message).removeprefix("Value error, ")
     if kind == "missing":
         return "is missing."
-    text = message[0].lower() + message[1:]
+    plain = PLAIN.get(kind)
+    limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in item.get("ctx", {}).items()}
+    text = plain.format(**limits) if plain else message[0].lower() + message[1:]
     try:
         shown = json.dumps(given, default=str)
     except (RecursionError, ValueError):  # thousands of brackets, thousands of digits

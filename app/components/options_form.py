@@ -174,7 +174,11 @@ def _numbers(name: str, field: Mapping[str, Any], start: Sequence[int], kept: di
     pieces = [piece for piece in (text or "").replace(";", ",").split(",") if piece.strip()]
     # What is no number is left as it is: the spec says what is wrong with it, in one place for all controls.
     # isdecimal, not isdigit: "²" is a digit. And Python refuses to read thousands of digits.
-    return [int(p) if (p := piece.strip()).isdecimal() and len(p) < 10 else p for piece in pieces]
+    read = [int(p) if (p := piece.strip()).isdecimal() and len(p) < 10 else p for piece in pieces]
+    if not all(isinstance(piece, int) for piece in read):
+        wanted = tr("Whole numbers with commas between, for example 64, 32.")
+        st.caption(f":material/error: {wanted}")
+    return read
 
 
 _DRAWN: dict[str, Callable[..., Any]] = {

@@ -17,6 +17,7 @@ from app.core_sentences import sentence
 from app.core_texts import title as title_of
 from app.families import family
 from app.i18n import as_read, core, tr
+from app.problems import told
 from app.setup_values import (
     DEFAULT_DATA,
     DEFAULT_TRUNK,
@@ -291,7 +292,7 @@ def _parsed(value: dict[str, Any]) -> Setup:
         spec = RunSpec.parse(value)
         return Setup(spec, None, parameter_count(spec))
     except SpecError as error:
-        return Setup(None, sentence(str(error)))
+        return Setup(None, told(error))
 
 
 def _named_choice(url: UrlValues, kind: str, label: str, key: str, default: str) -> str:

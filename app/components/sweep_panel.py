@@ -14,10 +14,10 @@ from app.analysis import OWN_FILE, Budget
 from app.components.options_form import Form, options_form
 from app.components.url_choice import url_choice, url_choices, url_integer, url_switch
 from app.components.url_values import UrlValues
-from app.core_sentences import sentence
 from app.core_texts import title
 from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
+from app.problems import told
 from app.setup_values import PREFIXES, preset_of
 from app.sweeps import MOST_RUNS, Order, Plan
 from mtl_core import comparison, registry
@@ -44,7 +44,7 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
         try:
             wanted = sweeps.plan(order) if order.fits else None
         except SpecError as error:
-            problem = sentence(str(error))
+            problem = told(error)
         if not order.fits:
             problem = tr(
                 "That makes {n:,} runs; one sweep has at most {most}: take fewer models or seeds.",

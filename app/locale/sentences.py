@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mtl_core
 from app.core_sentences import ABOUT
+from mtl_core.spec import PLAIN
 
 #: Where people's own doing can lead to a sentence; elsewhere errors speak to programmers.
 SOURCES = (
@@ -29,22 +30,8 @@ ERRORS = {"CannotLook", "DataError", "SpecError", "TrainingFailed", "UnknownName
 #: Names of variables, fields and lists that hold sentences, and functions that return them.
 HOLDERS = {"message", "note", "notes", "reason"}
 SAYERS = {"leak_notes", "_sentence"}
-#: What pydantic says of a value that a control, a link or a file can give, as `mtl_core.spec` ends it.
-PYDANTIC = (
-    "input should be a valid boolean, not {given}.",
-    "input should be a valid integer, not {given}.",
-    "input should be a valid integer, unable to parse string as an integer, not {given}.",
-    "input should be a valid number, not {given}.",
-    "input should be a valid number, unable to parse string as a number, not {given}.",
-    "input should be a valid tuple, not {given}.",
-    "input should be greater than {limit}, not {given}.",
-    "input should be greater than or equal to {limit}, not {given}.",
-    "input should be less than {limit}, not {given}.",
-    "input should be less than or equal to {limit}, not {given}.",
-    "input should be {expected}, not {given}.",
-    "tuple should have at least {least} item{s} after validation, not {length}, not {given}.",
-    "tuple should have at most {most} item{s} after validation, not {length}, not {given}.",
-)
+#: What is said of a value that a control, a link or a file can give, as `mtl_core.spec` ends it.
+VALUES = tuple(dict.fromkeys(f"{text}, not {{given}}." for text in PLAIN.values()))
 #: A template with fewer letters of its own would fit any text.
 LEAST_LETTERS = 5
 
@@ -61,7 +48,7 @@ def sentences() -> dict[str, list[str]]:
         for text in module.says():
             if place not in found.setdefault(text, []):
                 found[text].append(place)
-    return found | {text: ["mtl_core/spec.py"] for text in (*PYDANTIC, ABOUT)}
+    return found | {text: ["mtl_core/spec.py"] for text in (*VALUES, ABOUT)}
 
 
 @dataclass

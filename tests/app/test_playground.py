@@ -378,13 +378,13 @@ def test_train_queues_exactly_what_the_controls_say(store: RunStore) -> None:
     ("text", "says"),
     [
         ("8, x", "x"),
-        ("", "at least 1"),
-        ("0", "greater than or equal to 1"),
+        ("", "1 or more entries"),
+        ("0", "entry 1: must be at least 1, not 0"),
         ("-3", "-3"),
         ("8.5", "8.5"),
-        ("²", "integer"),
-        ("9" * 5000, "expert_layers"),
-        ("1,2,3,4,5,6,7,8,9", "at most 8"),
+        ("²", "whole number"),
+        ("9" * 5000, "whole number"),
+        ("1,2,3,4,5,6,7,8,9", "8 or fewer"),
         ("<script>alert(1)</script>", "script"),
     ],
 )
@@ -397,7 +397,10 @@ def test_layers_that_are_none_disable_train_and_say_why(text: str, says: str, st
     assert at.button(key="train").disabled
     (error,) = at.error
     assert says in error.value
-    assert "expert_layers" in error.value
+    assert error.value.startswith("Trunk expert layers")
+    typed = [piece.strip() for piece in text.split(",") if piece.strip()]
+    hint = "Whole numbers with commas between" in texts(at)
+    assert hint is any(not piece.isdecimal() or len(piece) > 9 for piece in typed)
     assert "\n" not in error.value
     assert store.runs() == []
     at.text_input(key="play.conflict.mmoe.expert_layers").set_value(before).run()

@@ -351,8 +351,8 @@ def test_equal_settings_are_written_alike(name: str) -> None:
         ("aligned", {"w": [0, 0]}, "all 0"),
         ("upgrad", {"pref": [0, 0]}, "all 0"),
         ("pe_ltr", {"c": [0.6, 0.6]}, "at most 1 together"),
-        ("epo", {"r": [0, 1]}, "greater than 0"),
-        ("cagrad", {"c": -1}, "greater than or equal to 0"),
+        ("epo", {"r": [0, 1]}, "more than 0"),
+        ("cagrad", {"c": -1}, "at least 0, not -1"),
         ("mgda", {"normaliser": "l1"}, "'l2'"),
     ],
 )
@@ -373,7 +373,7 @@ def test_combine_says_what_it_misses() -> None:
         (lambda: combine("mgda", np.eye(2), normaliser="loss+"), "reads the losses"),
         (lambda: combine("gls", np.eye(2), [1, 2, 3]), "one per task"),
         (lambda: combine("pcgrad", np.eye(3), order=[0, 1, 1]), "each of 0 .. 2 once"),
-        (lambda: combine("cagrad", np.eye(2), c=7), "cagrad: c: .* less than or equal to 1"),
+        (lambda: combine("cagrad", np.eye(2), c=7), "cagrad: c: must be at most 1"),
     ):
         with pytest.raises(ValueError, match=words):
             wrong()
