@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from app import gains
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
 from app.charts.labels import cut, letters
 from app.charts.seesaw import SeesawGroup
@@ -18,6 +19,7 @@ from app.core_texts import in_words, title, words
 from app.i18n import core, mark, tr, trn
 from app.jobs.records import RunRecord
 from app.library import History
+from app.names import NOWHERE, changed, model_name
 from mtl_core import comparison
 from mtl_core.comparison import Interval, paired_interval
 from mtl_core.spec import RunSpec
@@ -25,8 +27,6 @@ from mtl_core.trunks.wiring import Wiring
 
 #: The data set that is a person's own file.
 OWN_FILE = "table"
-#: Gains are shown in thousandths.
-UNIT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Keys:
     variant: str
     run: str
     baseline: str
+    #: What it says otherwise than the data set's preset: path -> value.
+    changed: Mapping[str, Any]
 
 
 #: By the identity of the spec's JSON data, which are held here so that no other data take their place.
@@ -53,6 +55,7 @@ def _keys(spec: RunSpec) -> Keys:
         comparison.variant_key(spec),
         comparison.run_key(spec),
         comparison.run_key(comparison.baseline_spec(spec)),
+        changed(spec),
     )
 
 
@@ -209,11 +212,11 @@ def seesaw(budget: Budget, task_x: str, task_y: str) -> Seesaw:
                 continue
             missing.setdefault(known.baseline, Missing(record, comparison.baseline_spec(known.spec)))
             continue
-        gains = [_gain(record, yardstick, task, known.spec) for task in (task_x, task_y)]
-        if gains[0] is None or gains[1] is None:
+        x_gain, y_gain = (_gain(record, yardstick, task, known.spec) for task in (task_x, task_y))
+        if x_gain is None or y_gain is None:
             continue
         first.setdefault(known.variant, record)
-        points.setdefault(known.variant, []).append((known.spec.seed, gains[0], gains[1], record.id))
+        points.setdefault(known.variant, []).append((known.spec.seed, x_gain, y_gain, record.id))
     specs = [keys(first[variant]).spec for variant in points]
     labels, lines = variant_labels(specs), weight_lines(specs)
     groups = []
@@ -253,38 +256,66 @@ def _gain(record: RunRecord, yardstick: RunRecord, task: str, spec: RunSpec) -> 
         return None
     kind = next(t.kind for t in spec.schema.tasks if t.name == task)
     value = comparison.gain(record.metrics_test[task], yardstick.metrics_test[task], kind)
-    return None if value is None else value * UNIT
+    return None if value is None else gains.scaled(value, kind)
 
 
-def variant_labels(specs: Sequence[RunSpec], *, with_balancers: bool = True) -> list[str]:
-    """Short names that tell these models apart: the trunk's title, and the options in which same-named ones differ.
+def variant_labels(specs: Sequence[RunSpec], *, with_balancers: bool = True, with_budgets: bool = False) -> list[str]:
+    """Short names that tell these models apart: what each is called, and the options in which same-named ones differ.
 
-    A balancer other than fixed weights is named where another model of the trunk has another one.
+    Args:
+        specs: the models.
+        with_balancers: without, models that differ in their balancers alone have the same name.
+        with_budgets: name options of the data and the training too, where models on the same data differ in them.
     """
-    flat = [_flat(spec) for spec in specs]
+    flat = [_flat(spec, with_budgets) for spec in specs]
     if not with_balancers:
         flat = [{k: v for k, v in own.items() if not k.startswith("balancer.")} for own in flat]
+    names = [model_name(spec.to_json(), with_balancer=with_balancers) for spec in specs]
+    alike = list(zip(names, [spec.data.name for spec in specs], strict=True)) if with_budgets else names
     labels = []
-    for spec, own in zip(specs, flat, strict=True):
-        rivals = [o for s, o in zip(specs, flat, strict=True) if s.model.trunk.name == spec.model.trunk.name]
-        alike = [r for r in rivals if r.get("balancer.name") == own.get("balancer.name")]
-        differing = [k for k in own if any(r.get(k) != own[k] for r in (alike if _of_balancer(k) else rivals))]
-        extra = [_said(k, own[k]) for k in differing if (k, own[k]) != ("balancer.name", "static")]
-        name = title("trunk", spec.model.trunk.name)
-        labels.append(tr("{model} ({options})", model=name, options=tr(", ").join(extra)) if extra else name)
+    for name, same, own in zip(names, alike, flat, strict=True):
+        rivals = [other for who, other in zip(alike, flat, strict=True) if who == same]
+        extra = [said(k, own[k]) for k in own if k not in _NAMED and any(r.get(k) != own[k] for r in rivals)]
+        labels.append(with_options(name, extra))
     return labels
 
 
-def _of_balancer(path: str) -> bool:
-    return path.startswith("balancer.options.")
+#: What the name of a model says already.
+_NAMED = ("model.head.name", "balancer.name")
 
 
-def _said(path: str, value: object) -> str:
-    """An option and its value in a few words."""
-    if path == "balancer.name":
-        return title("balancer", str(value))
+def with_options(name: str, options: Sequence[str]) -> str:
+    """MMoE (experts 9, weights 20:1)."""
+    return tr("{model} ({options})", model=name, options=tr(", ").join(options)) if options else name
+
+
+def said(path: str, value: object) -> str:
+    """An option and its value in a few words: expert layers 64-32, weights 20:1, 100 epochs."""
+    field = path.rsplit(".", 1)[-1]
+    if field == "name":
+        return title(path.split(".")[-2], str(value))
+    if path == "training.epochs" and isinstance(value, int):
+        return trn("{n} epoch", "{n} epochs", value)
     weights = path == "balancer.options.weights" and isinstance(value, list)
-    return option_text(path.rsplit(".", 1)[-1], ratio(value) if weights else short(value))  # type: ignore[arg-type]
+    return option_text(field, ratio(value) if weights else short(value))  # type: ignore[arg-type]
+
+
+def own_options(record: RunRecord) -> list[str]:
+    """What the run says otherwise than its data set's preset, in a few words each."""
+    return [said(path, value) for path, value in keys(record).changed.items()]
+
+
+def apart(names: Sequence[str], records: Sequence[RunRecord]) -> list[list[str]]:
+    """Per run the options that tell it from the runs of the same name, as far as they are not the preset's."""
+    groups: dict[str, list[RunRecord]] = {}
+    for name, record in zip(names, records, strict=True):
+        groups.setdefault(name, []).append(record)
+    found = []
+    for name, record in zip(names, records, strict=True):
+        own = keys(record).changed if len(groups[name]) > 1 else {}
+        others = [keys(other).changed for other in groups[name]]
+        found.append([said(k, v) for k, v in own.items() if any(other.get(k) != v for other in others)])
+    return found
 
 
 def option_text(name: str, value: str) -> str:
@@ -317,7 +348,7 @@ def _choice(value: object) -> str:
     return str(value) if said == words(value) else said
 
 
-def _flat(spec: RunSpec) -> dict[str, object]:
+def _flat(spec: RunSpec, with_budget: bool = False) -> dict[str, object]:
     value = spec.to_json()
     result: dict[str, object] = {}
 
@@ -328,8 +359,12 @@ def _flat(spec: RunSpec) -> dict[str, object]:
         else:
             result[prefix] = item
 
-    walk("", {"model": value["model"], "balancer": value["balancer"]})
-    result.pop("model.trunk.name", None)
+    parts = ("model", "balancer", "data", "training") if with_budget else ("model", "balancer")
+    walk("", {part: value[part] for part in parts})
+    for told_elsewhere in ("model.trunk.name", "data.name", NOWHERE):
+        result.pop(told_elsewhere, None)
+    if spec.data.name == OWN_FILE:  # its name, columns and tasks are no options of a model
+        result = {k: v for k, v in result.items() if not k.startswith("data.")}
     return result
 
 
@@ -338,7 +373,7 @@ def differences(specs: Sequence[RunSpec], names: Sequence[str]) -> pd.DataFrame:
     flat = []
     for spec in specs:
         value = spec.to_json()
-        own = {"model.trunk.name": title("trunk", spec.model.trunk.name), **_flat(spec)}
+        own: dict[str, object] = {"model.trunk.name": title("trunk", spec.model.trunk.name), **_flat(spec)}
         own |= {f"data.{k}": v for k, v in {"name": value["data"]["name"], **value["data"]["options"]}.items()}
         own |= {f"training.{k}": v for k, v in value["training"].items()} | {"seed": value["seed"]}
         flat.append(own)

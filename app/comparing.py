@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from app import analysis, wording
+from app import analysis, gains, wording
 from app.core_texts import gate_name, title
 from app.i18n import ENGLISH, language, tr
 from app.jobs.records import RunRecord
@@ -25,7 +25,6 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 
 #: The epoch slider's last stop: every run's own tested epoch.
 TESTED = "tested"
-UNIT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class Compared:
 
 
 def name_runs(records: Sequence[RunRecord]) -> list[str]:
-    """Short names that tell these runs apart, numbered: trunk, then options, data and seed as far as they differ."""
+    """Short names that tell these runs apart, numbered: model, then options, data and seed as far as they differ."""
     specs = [analysis.keys(record).spec for record in records]
-    labels = analysis.variant_labels(specs)
+    labels = analysis.variant_labels(specs, with_budgets=True)
     if len({analysis.data_title(record.spec) for record in records}) > 1:
         labels = [on_data(label, record.spec) for label, record in zip(labels, records, strict=True)]
     twice = {label for label in labels if labels.count(label) > 1}
@@ -129,9 +128,10 @@ def speed(run: Compared) -> float | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """One model against another on one task over paired seeds, in thousandths of the task's metric."""
+    """One model against another on one task over paired seeds: thousandths of AUC, or percent less MSE."""
 
     task: str
+    kind: str
     interval: Interval
 
 
@@ -156,14 +156,14 @@ def paired(first: Compared, other: Compared, records: Sequence[RunRecord]) -> li
     seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
     found = []
     for task in keys[0].spec.schema.tasks:
-        gains = []
+        found_gains = []
         for seed in seeds:
             ours, theirs = ((by_seed[which][seed].metrics_test or {}).get(task.name, {}) for which in (1, 0))
             value = gain(ours, theirs, task.kind)
             if value is not None:
-                gains.append(UNIT * value)
-        if gains:
-            found.append(Difference(task.name, paired_interval(gains)))
+                found_gains.append(gains.scaled(value, task.kind))
+        if found_gains:
+            found.append(Difference(task.name, task.kind, paired_interval(found_gains)))
     return found
 
 
@@ -184,19 +184,20 @@ def score_sentence(first: Compared, other: Compared, records: Sequence[RunRecord
             "{a} and {b} have no seed in common: train both with the same seed to compare their scores.", a=a, b=b
         )
     seeds = max(d.interval.n for d in found)
-    numbers = wording.join([f"{d.task} {wording.interval(d.interval)}" for d in found])
+    numbers = wording.join([f"{d.task} {gains.interval(d.interval, d.kind)}" for d in found])
+    units = gains.units(d.kind for d in found)
     if seeds == 1:
         return tr(
-            "{b} against {a}: {numbers} thousandths on the test rows. That is one seed and proves nothing.",
-            a=a, b=b, numbers=numbers,
+            "{b} minus {a}: {numbers} ({units}) on the test rows. That is one seed and proves nothing.",
+            a=a, b=b, numbers=numbers, units=units,
         )  # fmt: skip
     claims = [_claim(a, b, found)]
     rest = [d.task for d in found if d.interval.verdict == "not distinguishable"]
     if 0 < len(rest) < len(found):
         claims.append(tr("on {tasks} no difference can be told from chance", tasks=wording.join(rest)))
     return tr(
-        "{claim} ({numbers} thousandths of the test score, 95% interval over {seeds} paired seeds).",
-        claim=wording.clauses(claims), numbers=numbers, seeds=seeds,
+        "{claim}. {b} minus {a}: {numbers} ({units} on the test rows, 95% interval over {seeds} paired seeds).",
+        claim=wording.clauses(claims), a=a, b=b, numbers=numbers, units=units, seeds=seeds,
     )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ import pandas as pd
 
 from app.charts.conflict import PAIR_COLUMNS, Plane, plane
 from app.charts.weights import COLUMNS, LENGTH, SHARE, WEIGHT, Quantity
+from app.gains import MINUS
 from app.i18n import tr, trn
 from app.library import History
-from app.wording import MINUS, clauses, join, passage
+from app.wording import clauses, join, passage
 from mtl_core.events import Conflict, Epoch
 from mtl_core.trunks.wiring import Wiring
 

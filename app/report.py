@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
-from app import analysis, comparing, wording
+from app import analysis, comparing, gains, wording
 from app.charts import still
 from app.charts.palette import task_colours
 from app.i18n import language, tr, trn
@@ -21,7 +21,6 @@ from mtl_core.spec import RunSpec
 
 #: Gates and architecture are drawn for so many models; scores and curves for all.
 MOST_PICTURES = 12
-UNIT = 1000.0
 Metrics = dict[str, dict[str, float | None]]
 STYLE = """
 :root { color-scheme: light dark; }
@@ -75,9 +74,10 @@ def models(runs: Sequence[Told]) -> list[Model]:
     groups = [tuple(by_seed[seed] for seed in sorted(by_seed)) for by_seed in grouped.values()]
     specs = [analysis.keys(group[0].record).spec for group in groups]
     several = len({spec.data.name for spec in specs}) > 1
+    labels = analysis.variant_labels(specs, with_budgets=True)
     names = [
         f"{number} {comparing.on_data(label, spec.to_json()) if several else label}"
-        for number, (label, spec) in enumerate(zip(analysis.variant_labels(specs), specs, strict=True), start=1)
+        for number, (label, spec) in enumerate(zip(labels, specs, strict=True), start=1)
     ]
     return [Model(name, group) for name, group in zip(names, groups, strict=True)]
 
@@ -181,19 +181,19 @@ def _against_first(found: Sequence[Model], tasks: Sequence[str]) -> str:
         cells = []
         for task in tasks:
             kind = "binary" if model.metrics.get(task) == "auc" else "regression"
-            gains = [
-                UNIT * value
+            found_gains = [
+                gains.scaled(value, kind)
                 for ours, theirs in pairs
                 if task in ours
                 and task in theirs
                 and (value := comparison.gain(ours[task], theirs[task], kind)) is not None
             ]
-            cells.append(_verdict(gains))
+            cells.append(_verdict(found_gains, kind))
         rows.append([model.name, str(len(pairs)), *cells])
     if not rows:
         return ""
     said = tr(
-        "Thousandths of AUC (for numbers: fall of the squared error, in thousandths), each seed against the same seed "
+        "Thousandths of AUC (where a number is predicted: percent less MSE), each seed against the same seed "
         "of the first model. ±: half of the 95% interval of the mean difference. A gain whose interval contains 0, or "
         "of a single seed, cannot be told from chance and is in brackets."
     )
@@ -207,12 +207,12 @@ def _pairs(first: Model, other: Model) -> list[tuple[Metrics, Metrics]]:
     return [(run.record.metrics_test or {}, theirs[run.record.seed]) for run in other.runs if run.record.seed in theirs]
 
 
-def _verdict(gains: Sequence[float]) -> str:
+def _verdict(found: Sequence[float], kind: str) -> str:
     """+15.7 ±2.8; in brackets where that may be chance."""
-    if not gains:
+    if not found:
         return ""
-    interval = paired_interval(gains)
-    text = wording.interval(interval)
+    interval = paired_interval(found)
+    text = gains.interval(interval, kind)
     return f"({text})" if interval.verdict == "not distinguishable" else text
 
 
@@ -266,10 +266,10 @@ def run_curves_svg(run: Told) -> str:
 def _runs(runs: Sequence[Told]) -> str:
     rows = [
         [
-            run.record.id, wording.run_name(run.record), str(run.record.best_epoch or ""), run.record.device or "",
+            run.record.id, name, str(run.record.best_epoch or ""), run.record.device or "",
             ", ".join(run.labels.tags), run.labels.note,
         ]
-        for run in runs
+        for run, name in zip(runs, wording.run_names([run.record for run in runs]), strict=True)
     ]  # fmt: skip
     sources = "".join(
         f"<li>{escape(line)}</li>" for line in dict.fromkeys(wording.source_line(r.history) for r in runs)

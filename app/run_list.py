@@ -16,6 +16,7 @@ from app.i18n import mark, tr
 from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import is_example
+from app.names import USUAL, model_name, system_of
 from mtl_core.spec import RunSpec
 
 #: State -> the word for it, also in links; what people pause is "stopped" in the store.
@@ -24,8 +25,6 @@ STATES = {
     "stopped": mark("paused"), "failed": mark("failed"),
 }  # fmt: skip
 EXAMPLE = mark("example")
-#: Parts that go without saying.
-USUAL = {"head": "independent", "balancer": "static", "encoder": "embedding"}
 #: With more tasks than this, a row names the first few only.
 MOST_TASKS = 4
 
@@ -149,7 +148,7 @@ def _order(names: list[str]) -> list[str]:
 def _row(run: Listed) -> dict[str, Any]:
     record = run.record
     return {
-        "model": title("trunk", record.trunk),
+        "model": model_name(record.spec),
         "data": analysis.data_title(record.spec),
         "options": options_text(record),
         "seed": record.seed,
@@ -184,15 +183,15 @@ def _judged(metrics: Mapping[str, float | None]) -> str:
 
 
 def options_text(record: RunRecord) -> str:
-    """What tells one run from another at a glance: parts that are not the usual ones, then the trunk's options."""
-    model, balancer = record.spec["model"], record.spec["balancer"]
-    named = (("head", model["head"]), ("balancer", balancer), ("encoder", model["encoder"]))
-    parts = [title(kind, part["name"]) for kind, part in named if part["name"] != USUAL[kind]]
-    weights = balancer["options"].get("weights")
-    if weights and len(set(weights)) > 1:
-        parts.append(analysis.option_text("weights", analysis.short(weights)))
-    parts += [analysis.option_text(name, analysis.short(value)) for name, value in model["trunk"]["options"].items()]
-    return wording.commas(parts)
+    """What tells one run from another at a glance: what is not as in the data set's preset, and the trunk's options."""
+    model, spec = record.spec["model"], record.spec
+    named = [("trunk", model["trunk"])] if system_of(spec) else []
+    if not named and model["encoder"]["name"] != USUAL["encoder"]:
+        named = [("encoder", model["encoder"])]
+    parts = [title(kind, part["name"]) for kind, part in named]
+    own = analysis.own_options(record)
+    trunk = [analysis.said(name, value) for name, value in model["trunk"]["options"].items()]
+    return wording.commas(list(dict.fromkeys([*parts, *own, *trunk])))
 
 
 def next_seed(record: RunRecord, records: Iterable[RunRecord]) -> RunSpec:

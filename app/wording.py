@@ -6,18 +6,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from app.analysis import data_title, metric_name
+from app import gains
+from app.analysis import apart, data_title, metric_name, with_options
 from app.charts.architecture import NONE
 from app.charts.seesaw import SeesawGroup
-from app.core_texts import title
 from app.i18n import tr, trn
 from app.jobs.records import RunRecord
 from app.library import History
-from mtl_core.comparison import Interval, gain
+from app.names import model_name
+from mtl_core.comparison import gain
 from mtl_core.events import GateSummary
 from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
-
-MINUS = "\u2212"
 
 
 def seconds(value: float) -> str:
@@ -42,20 +41,22 @@ def auc(value: float | None) -> str:
     return tr("undefined") if value is None else f"{value:.4f}"
 
 
-def signed(value: float, digits: int = 1) -> str:
-    """+15.7 or −3.3, with a real minus sign."""
-    return f"{value:+z.{digits}f}".replace("-", MINUS)
-
-
-def interval(value: Interval) -> str:
-    """+15.7 ±2.8; one seed has no interval."""
-    return signed(value.mean) + (f" ±{value.half_width:.1f}" if value.half_width is not None else "")
-
-
 def run_name(record: RunRecord) -> str:
-    """MMoE on conflict, seed 0."""
-    model, data = title("trunk", record.trunk), data_title(record.spec)
-    return tr("{model} on {data}, seed {seed}", model=model, data=data, seed=record.seed)
+    """MMoE on Conflict, seed 0."""
+    return _run_name(record, model_name(record.spec))
+
+
+def run_names(records: Sequence[RunRecord]) -> list[str]:
+    """Names for a list; runs of the same name say what else they have: MMoE (weights 20:1) on Conflict, seed 0."""
+    names = [run_name(record) for record in records]
+    return [
+        _run_name(record, with_options(model_name(record.spec), options)) if options else name
+        for name, record, options in zip(names, records, apart(names, records), strict=True)
+    ]
+
+
+def _run_name(record: RunRecord, model: str) -> str:
+    return tr("{model} on {data}, seed {seed}", model=model, data=data_title(record.spec), seed=record.seed)
 
 
 def source_line(history: History) -> str:
@@ -114,15 +115,17 @@ def curves_sentence(history: History, baseline: History | None) -> str:
     text = tr("Test {scores}, with the weights of epoch {epoch}.", scores=scores(ours), epoch=finished.best_epoch)
     if baseline is not None and baseline.finished is not None:
         theirs = baseline.finished.metrics["test"]
-        gains = [
-            f"{task} {signed(1000 * value)}"
-            for task, metrics in ours.items()
-            if (value := gain(metrics, theirs[task], "binary" if "auc" in metrics else "regression")) is not None
-        ]
-        if gains:
+        kinds = {task: "binary" if "auc" in metrics else "regression" for task, metrics in ours.items()}
+        told = {
+            task: f"{task} {gains.said(gains.scaled(value, kind), kind)}"
+            for task, kind in kinds.items()
+            if (value := gain(ours[task], theirs[task], kind)) is not None
+        }
+        if told:
             gain_over = tr(
-                "Gain over single-task with this seed: {gains} thousandths; one seed proves nothing.", gains=join(gains)
-            )
+                "Gain over single-task with this seed: {gains} ({units}); one seed proves nothing.",
+                gains=join(list(told.values())), units=gains.units(kinds[task] for task in told),
+            )  # fmt: skip
             return passage(text, gain_over)
     return text
 
@@ -145,12 +148,21 @@ def scores(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
 
 def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
     """Who draws on what, in the words of the last level's kind of gates."""
-    number, level = len(wiring.levels), wiring.levels[-1]
-    own = [g for g in level.gates if g.owner is not None]
+    own = [g for g in wiring.levels[-1].gates if g.owner is not None]
     if not gates:
         return tr("No gate weights yet: the lines show who may be mixed with whom.")
-    if not own:
-        return tr("All tasks receive the same mix, so the gate cannot tell them apart.")
+    return _own_sentence(wiring, tasks, gates, own) if own else _common_sentence(wiring.levels[-1])
+
+
+def _common_sentence(level: Level) -> str:
+    """One gate for all tasks."""
+    if len(level.experts) == 1:
+        return tr("All tasks share one network: there is nothing to choose between.")
+    return tr("All tasks receive the same mix, so the gate cannot tell them apart.")
+
+
+def _own_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary], own: Sequence[Gate]) -> str:
+    number, level = len(wiring.levels), wiring.levels[-1]
     if any(g.kind == "mix" for g in own):
         return _constants_sentence(wiring, tasks, gates)
     if all(len(g.sees) == 1 for g in own):
@@ -266,7 +278,7 @@ def _constants_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, G
 
 def _number(value: float) -> str:
     """Two decimals, with a real minus sign."""
-    return f"{value:z.2f}".replace("-", MINUS)
+    return f"{value:z.2f}".replace("-", gains.MINUS)
 
 
 def verdict(group: SeesawGroup, task_x: str, task_y: str) -> str:

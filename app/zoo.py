@@ -68,6 +68,16 @@ class Entry:
         return address(named.group(1)) if named else None
 
 
+def origin(entry: Entry) -> str:
+    """The year of its paper; of what a paper measured its own system against, that system as well."""
+    card = entry.card
+    if card is None or card.year is None:
+        return ""
+    if card.baseline_of:
+        return tr("baseline in {system} ({year})", system=card.baseline_of, year=card.year)
+    return str(card.year)
+
+
 def address(reference: str) -> str | None:
     """Of an arXiv number or a DOI."""
     if not reference:

@@ -20,3 +20,5 @@ class Card:
     venue: str = ""
     #: An arXiv number or a DOI, without address.
     reference: str = ""
+    #: Where the paper did not propose it but measured its own system against it: that system.
+    baseline_of: str = ""

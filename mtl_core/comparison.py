@@ -50,10 +50,19 @@ def paired_interval(differences: Sequence[float]) -> Interval:
 
 
 def gain(metrics: dict[str, float | None], baseline: dict[str, float | None], kind: str) -> float | None:
-    """Gain of one task over its yardstick, higher is better: AUC difference, or drop of the squared error."""
+    """Gain of one task over its yardstick, higher is better.
+
+    Of a binary task the difference in AUC, as PLE's paper has it. Of a regression the fall of the squared error as a
+    share of the yardstick's: its size depends on the label's unit, so a difference says nothing to who does not know
+    that. None where either score is missing, or where the yardstick makes no error.
+    """
     name, sign = PRIMARY[kind]
     ours, theirs = metrics.get(name), baseline.get(name)
-    return None if ours is None or theirs is None else sign * (ours - theirs)
+    if ours is None or theirs is None:
+        return None
+    if kind == "binary":
+        return sign * (ours - theirs)
+    return sign * (ours - theirs) / theirs if theirs else None
 
 
 def budget_key(spec: RunSpec) -> str:

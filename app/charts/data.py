@@ -12,8 +12,8 @@ import pandas as pd
 from app.charts.labels import letters
 from app.charts.palette import QUIET, pale, task_colours
 from app.data_summary import ALL_ROWS, MISSING, OTHER
+from app.gains import signed
 from app.i18n import tr
-from app.wording import signed
 
 #: Letters on a pale cell, and a cell without a colour of its own: both read in both themes.
 INK, BLANK = "#1B1E23", "#DADADA"

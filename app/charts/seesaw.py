@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app import gains
 from app.charts.drawing import Drawing, template
 from app.charts.labels import Box, place_labels
 from app.charts.palette import QUIET, family_colour, family_shape, tint
@@ -46,7 +47,7 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class SeesawGroup:
-    """One model: its gains by seed on two tasks, in thousandths of AUC, and their paired intervals."""
+    """One model: its gains by seed on two tasks, in the units of `app.gains`, and their paired intervals."""
 
     label: str
     trunk: str
@@ -94,17 +95,23 @@ def spoken_of(groups: Sequence[SeesawGroup], *, ends: bool = True) -> list[Seesa
     return [group for group in groups if id(group) in chosen]
 
 
-def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, unit: str | None = None) -> Drawing:
+def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, units: tuple[str, str] | None = None) -> Drawing:
     """A square plot with named quadrants. Pale mark: one seed. Mark: mean. Bar: 95% interval of the paired difference.
 
     Grey: at least one task cannot be told from single-task. Line: Pareto front of a model's loss weights; small marks
     are means without their intervals.
+
+    Args:
+        groups: the models.
+        task_x: the task whose gain lies across.
+        task_y: the task whose gain lies upwards.
+        units: what the gains of the two are counted in; none given means thousandths of AUC.
     """
     span, spoken = _span(groups), spoken_of(groups)
     named = {id(group) for group in spoken}
     small = [group for group in groups if id(group) not in named]
     return Drawing(
-        _template(task_x, task_y, unit or tr("AUC, thousandths")),
+        _template(task_x, task_y, units or (gains.unit("binary"), gains.unit("binary"))),
         {
             **_ground(span, task_x, task_y),
             "bars": pd.DataFrame(_bars(spoken), columns=BARS),
@@ -144,10 +151,13 @@ def _field(name: str) -> Any:
 
 
 @by_language(maxsize=64)
-def _template(task_x: str, task_y: str, unit: str) -> dict[str, Any]:
+def _template(task_x: str, task_y: str, units: tuple[str, str]) -> dict[str, Any]:
     axis: dict[str, Any] = {"format": "+.0~f", "grid": False, "tickCount": 7}
-    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(title=tr("gain on {task} ({unit})", task=task_x, unit=unit), **axis))
-    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(title=tr("gain on {task} ({unit})", task=task_y, unit=unit), **axis))
+    titles = [
+        tr("gain on {task} ({unit})", task=task, unit=unit) for task, unit in zip((task_x, task_y), units, strict=True)
+    ]
+    x = alt.X("x:Q", scale=_scale(), axis=alt.Axis(title=titles[0], **axis))
+    y = alt.Y("y:Q", scale=_scale(), axis=alt.Axis(title=titles[1], **axis))
     zones = alt.Chart(alt.NamedData("zones")).mark_rect().encode(
         x=x, y=y, x2="x2", y2="y2", fill=_field("fill")
     )  # fmt: skip

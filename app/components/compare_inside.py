@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import analysis, comparing, wording
+from app import analysis, comparing, gains, wording
 from app.charts.fewer import fewer
 from app.charts.labels import letters
 from app.charts.matrix import matrix
@@ -19,7 +19,7 @@ from app.charts.quality import Kind, QualityLine, quality_figure
 from app.charts.runs import WORDS
 from app.charts.still_compare import quality_svg
 from app.charts.what_if import off_changes
-from app.comparing import UNIT, Compared, plain
+from app.comparing import Compared, plain
 from app.components.compare_asked import ask_about
 from app.components.compare_view import abreast, alt_text, card, level_choice
 from app.components.figure_files import offered, remember
@@ -351,10 +351,10 @@ def what_if_section(runs: Sequence[Compared]) -> None:
 
     def draw(found: Answered) -> None:
         changes = [
-            UNIT * value
+            gains.scaled(value, content["kinds"][task])
             for _, content in found
             for entry in content["off"]
-            for value in entry["change"].values()
+            for task, value in entry["change"].items()
             if value is not None
         ]
         low, high = min([0.0, *changes]), max([0.0, *changes])
@@ -365,45 +365,54 @@ def what_if_section(runs: Sequence[Compared]) -> None:
 
 
 def _off_card(run: Compared, content: dict[str, Any], low: float, high: float) -> None:
-    several = len(run.wiring.levels) > 1
+    several, kinds = len(run.wiring.levels) > 1, content["kinds"]
     with card(run, tr("without one expert")):
-        rows = []
+        rows: list[tuple[str, str, str, float | None]] = []
         for entry in content["off"]:
-            name = f"{entry['level']}: {entry['expert']}" if several else entry["expert"]
+            without = tr("without {expert}", expert=_whole_name(entry, several))
             for task, value in entry["change"].items():
-                said = None if value is None else f"{task} {wording.signed(UNIT * value)}"
-                rows.append(
-                    (tr("without {expert}", expert=name), task, said or "", None if value is None else UNIT * value)
-                )
+                if value is None:
+                    rows.append((without, task, "", None))
+                else:
+                    change = gains.scaled(value, kinds[task])
+                    rows.append((without, task, f"{task} {gains.said(change, kinds[task])}", change))
         sentence = off_sentence(run, content)
         tasks = list(task_colours(run.tasks).items())
         live_chart(
-            off_changes(rows, tasks, low, high),
+            off_changes(rows, tasks, low, high, gains.units(kinds.values())),
             alt_text(run, tr("Change of each task's score without one expert."), sentence),
         )
         st.caption(sentence)
         if note := comparing.kind_note(run):
             note = wording.passage(note, tr("So what the expert sends becomes 0, and nothing is scaled up."))
             st.caption(f":material/info: {note}")
-        before = wording.join([f"{task} {wording.auc(value)}" for task, value in content["before"].items()])
-        numbers = set(content["kinds"].values())
-        metric = "AUC" if numbers == {"binary"} else tr("AUC or MSE (a gain is upwards)")
+        before = [
+            f"{task} {'AUC' if kinds[task] == 'binary' else 'MSE'} {wording.auc(value)}"
+            for task, value in content["before"].items()
+        ]
         with st.expander(tr("As a table")):
             what = tr("Change of each score without one expert")
             st.table(off_table(content, several), border="horizontal", alt=what)
         st.caption(
             tr(
-                "With all experts: {metric} {scores}, {n:,} test rows. One model, no interval.",
-                metric=metric, scores=before, n=content["rows"],
+                "With all experts: {scores}, {n:,} test rows. One model, no interval.",
+                scores=wording.join(before), n=content["rows"],
             )
         )  # fmt: skip
 
 
+def _whole_name(entry: dict[str, Any], several: bool) -> str:
+    """An expert, with its level where there are several."""
+    name: str = entry["expert"]
+    return tr("{expert} of level {level}", expert=name, level=entry["level"]) if several else name
+
+
 def off_table(content: dict[str, Any], several: bool) -> pd.DataFrame:
-    """One row per expert, one column per task, in thousandths."""
+    """One row per expert, one column per task: thousandths of AUC, or percent of the error."""
     rows = {
-        (f"{e['level']}: {e['expert']}" if several else e["expert"]): [
-            tr("undefined") if value is None else wording.signed(UNIT * value) for value in e["change"].values()
+        _whole_name(e, several): [
+            tr("undefined") if value is None else gains.said(gains.scaled(value, kind), kind)
+            for value, kind in ((value, content["kinds"][task]) for task, value in e["change"].items())
         ]
         for e in content["off"]
     }
@@ -419,16 +428,17 @@ def off_sentence(run: Compared, content: dict[str, Any]) -> str:
         if not known:
             continue
         value, entry = min(known, key=lambda pair: pair[0])
-        expert = entry["expert"]
-        if several:
-            expert = tr("{expert} of level {level}", expert=expert, level=entry["level"])
+        expert, kind = _whole_name(entry, several), content["kinds"][task]
         if value >= -0.0005:
             parts.append(tr("{task} would miss no expert", task=task))
         else:
-            loss = wording.signed(UNIT * value)
+            loss = gains.said(gains.scaled(value, kind), kind)
             parts.append(
-                tr("{task} would miss {expert} most ({loss} thousandths)", task=task, expert=expert, loss=loss)
-            )
+                tr(
+                    "{task} would miss {expert} most ({loss}, {unit})",
+                    task=task, expert=expert, loss=loss, unit=gains.unit(kind),
+                )
+            )  # fmt: skip
     if not parts:
         return tr("{model} has no score to lose.", model=plain(run))
     return tr("{model}: {claims}.", model=plain(run), claims=wording.clauses(parts))

@@ -23,9 +23,10 @@ def pick_runs() -> list[Compared]:
     library = services.library()
     records = {r.id: r for r in library.records() if r.state == "finished" and library.has_gates(r.id)}
     _take_up(records)
+    told = dict(zip(records, wording.run_names(list(records.values())), strict=True))
 
     def name(run_id: str) -> str:
-        run = wording.run_name(records[run_id])
+        run = told[run_id]
         return tr("{run} (example)", run=run) if is_example(run_id) else f"{run} · {run_id}"
 
     chosen = st.multiselect(

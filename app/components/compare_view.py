@@ -31,11 +31,13 @@ def differences(runs: Sequence[Compared]) -> None:
     with st.container(border=True):
         st.markdown(tr("**What differs**"))
         st.table(table(runs), border="horizontal", alt=tr("Scores, size, time and differing options of the runs"))
-        st.caption(
+        once = tr("Each column is one run with one seed: its scores are one draw. Intervals stand in the text above.")
+        rest = (
             tr("Everything else, the data and the budget included, is the same.")
             if not differing(runs).empty
             else tr("These runs have equal specs: whatever differs is the machine's doing.")
         )
+        st.caption(wording.passage(once, rest))
 
 
 def level_choice(deepest: int) -> int:

@@ -146,7 +146,8 @@ def deleted_runs() -> None:
     """All that was deleted within a day."""
     binned = services.archive().binned()
     with st.popover(tr("Deleted"), icon=":material/delete_sweep:", disabled=not binned):
-        names = {record.id: f"{wording.run_name(record)} · {record.id}" for record in binned}
+        told = zip(binned, wording.run_names(binned), strict=True)
+        names = {record.id: f"{name} · {record.id}" for record, name in told}
         chosen = st.multiselect(
             tr("Deleted runs, kept for a day"), list(names), key="runs.bin", format_func=lambda n: names.get(n, n),
             placeholder=tr("Pick some"),

@@ -61,7 +61,7 @@ def _what_it_is(record: RunRecord) -> None:
 def _differences(records: Sequence[RunRecord]) -> None:
     """Options that are not the same in all of the runs."""
     st.markdown(tr("**What differs**"))
-    names = [f"{number} {wording.run_name(record)}" for number, record in enumerate(records, start=1)]
+    names = [f"{number} {name}" for number, name in enumerate(wording.run_names(records), start=1)]
     table = analysis.differences([analysis.keys(record).spec for record in records], names)
     if table.empty:
         st.caption(tr("Nothing: these are runs of one spec."))

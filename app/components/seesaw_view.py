@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from app import analysis, services, sweeps, wording
+from app import analysis, gains, services, sweeps, wording
 from app.analysis import Budget, Seesaw
 from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
 from app.components.figure_files import offered, remember
@@ -82,7 +83,9 @@ def live_pairs(budget_key: str, task_x: str, equal: bool) -> None:
     )
     with offered("seesaw-pairs"):
         live_chart(small_multiples(pictures), told, key="seesaw.pairs", fixed=True)
-    st.caption(tr("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose."))
+    counted = tr("Gains: {units}.", units=gains.units(_kinds(budget).values()))
+    told = tr("Means and 95% intervals, each pair on a scale of its own. Green: both gain. Orange: both lose.")
+    st.caption(wording.passage(told, counted))
 
 
 def is_open(budget: Budget, records: list[RunRecord]) -> bool:
@@ -108,7 +111,8 @@ def picture(budget: Budget, task_x: str, task_y: str, equal: bool = False) -> Se
 def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False) -> None:
     """The square plot; a click on a point opens its run."""
     found = picture(budget, task_x, task_y, equal)
-    drawing = seesaw(found.groups, task_x, task_y, _unit(budget, task_x, task_y))
+    kinds = _kinds(budget)
+    drawing = seesaw(found.groups, task_x, task_y, (gains.unit(kinds[task_x]), gains.unit(kinds[task_y])))
     # Fixed while runs are open: a new text draws the chart anew.
     alt = wording.passage(
         tr("Gain on {task_x} against gain on {task_y} over single-task models.", task_x=task_x, task_y=task_y),
@@ -121,7 +125,7 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
             spec=drawing.spec(), width="content", key=f"{key}.plot", on_select="rerun", selection_mode=[PICK], alt=alt
         )
     hidden = len(picture(budget, task_x, task_y).groups) - len(found.groups)
-    notes = _notes(found, _unit(budget, task_x, task_y), hidden)
+    notes = _notes(found, gains.units([kinds[task_x], kinds[task_y]]), hidden)
     st.caption(wording.passage(tr("{claim}.", claim=budget.label), notes))
     points = picked["selection"].get(PICK, [])
     run_id = points[0].get(RUN) if points else None
@@ -137,19 +141,19 @@ def verdicts(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = F
     else:
         st.markdown(wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y))
     if found.groups:
-        table = verdict_table(found, task_x, task_y)
+        table = verdict_table(found, task_x, task_y, _kinds(budget))
         st.table(table, border="horizontal", hide_index=True, alt=tr("Gains and verdicts of each model"))
     missing_yardsticks(found, key)
 
 
-def verdict_table(picture: Seesaw, task_x: str, task_y: str) -> pd.DataFrame:
+def verdict_table(picture: Seesaw, task_x: str, task_y: str, kinds: Mapping[str, str]) -> pd.DataFrame:
     """One row per model."""
     return pd.DataFrame(
         [
             {
                 tr("model"): group.label,
-                tr("gain {task}", task=task_x): wording.interval(group.x_interval),
-                tr("gain {task}", task=task_y): wording.interval(group.y_interval),
+                tr("gain {task}", task=task_x): gains.interval(group.x_interval, kinds[task_x]),
+                tr("gain {task}", task=task_y): gains.interval(group.y_interval, kinds[task_y]),
                 "n": len(group.seeds),
                 tr("parameters"): wording.count(group.parameters),
                 tr("verdict"): wording.verdict(group, task_x, task_y),
@@ -163,7 +167,7 @@ def missing_yardsticks(picture: Seesaw, key: str) -> None:
     """Name the runs that cannot be placed yet, and offer to train what they lack."""
     if not picture.missing:
         return
-    names = [wording.run_name(item.record) for item in picture.missing]
+    names = wording.run_names([item.record for item in picture.missing])
     named = names[:3] + ([tr("{n} more", n=len(names) - 3)] if len(names) > 3 else [])
     st.info(
         tr(
@@ -222,11 +226,9 @@ def _budget(records: list[RunRecord], key: str) -> Budget:
     return found[0]
 
 
-def _unit(budget: Budget, task_x: str, task_y: str) -> str:
-    kinds = {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
-    if {kinds[task_x], kinds[task_y]} == {"binary"}:
-        return tr("AUC, thousandths")
-    return tr("thousandths of each task's metric")
+def _kinds(budget: Budget) -> dict[str, str]:
+    """Task -> binary or regression."""
+    return {t.name: t.kind for t in analysis.keys(budget.records[0]).spec.schema.tasks}
 
 
 def _notes(found: Seesaw, unit: str, hidden: int) -> str:

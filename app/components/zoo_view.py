@@ -71,9 +71,10 @@ def _family(name: str) -> str:
 
 
 def _caption(entry: Entry) -> str:
-    """What a system was built for; what a part does."""
-    year = f"{entry.card.year} · " if entry.kind == "recipe" and entry.card and entry.card.year else ""
-    return year + core(entry.problem if entry.kind == "recipe" else entry.summary)
+    """What a system was built for, and when or for what paper; what a part does."""
+    if entry.kind != "recipe":
+        return core(entry.summary)
+    return " · ".join(part for part in (zoo.origin(entry), core(entry.problem)) if part)
 
 
 def _entry(entry: Entry) -> None:
@@ -108,9 +109,7 @@ def _run(entry: Entry, spec: RunSpec) -> None:
         if known is not None:
             label = tr("Open its run") if known.state == "finished" else tr("Watch it train")
         if st.button(label, key="zoo.train", type="primary", icon=":material/play_arrow:"):
-            run, new = services.library().store.submit(spec)
-            if new:  # a spec does not know its system's name, and the list of runs would show its trunk alone
-                services.archive().tag([run.id], add=[entry.title])
+            run, _ = services.library().store.submit(spec)
             services.executor().ensure_worker()
             _to_playground(spec, run=run.id)
         if st.button(tr("Open in the playground"), key="zoo.open", icon=":material/tune:"):
@@ -188,7 +187,8 @@ def _paper(entry: Entry) -> None:
     if card is not None and card.paper:
         name = f"[{card.paper}]({entry.link})" if entry.link else card.paper
         where = ", ".join(str(part) for part in (card.venue, card.year) if part)
-        told = [part.removesuffix(".") for part in (name, card.authors, where) if part]
+        role = tr("there a baseline of {system}", system=card.baseline_of) if card.baseline_of else ""
+        told = [part.removesuffix(".") for part in (name, card.authors, where, wording.capital(role)) if part]
         st.caption(f":material/article: {'. '.join(told)}.")
     elif entry.link:
         name = tr("The paper")

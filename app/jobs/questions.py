@@ -23,7 +23,7 @@ from mtl_core.atomic import write_atomically
 Kind = Literal["quality", "experts", "switch_off", "segments"]
 
 #: Another form of answers: older ones are asked for again.
-VERSION = 1
+VERSION = 2
 #: Most bytes of one answer, answers kept per run (the oldest go), and questions that may wait at a time.
 MOST_BYTES, MOST_ANSWERS, MOST_WAITING = 512 * 1024, 48, 200
 #: A question at which so many workers died in a row is given up.

@@ -37,6 +37,7 @@ class Division(FunnelOptions):
         year=2018,
         venue="SIGIR",
         reference="1804.07931",
+        baseline_of="ESMM",
     )
 
     def build(self, tasks: Sequence[Task], columns: Columns, width: int, generator: torch.Generator) -> Head:

@@ -15,7 +15,8 @@ WITH_CARTS: dict[str, Any] = {"name": "funnel", "options": {"tasks": "ctr, cart,
 SIZED: dict[str, Any] = {"dim": 8, "layers": [64, 32]}
 
 
-def _esmm_paper(problem: str, formula: str) -> Card:
+def _esmm_paper(problem: str, formula: str, *, baseline: bool = True) -> Card:
+    """Most of what the paper describes are the models that it measures ESMM against, in use before it."""
     return Card(
         problem=problem,
         formula=formula,
@@ -24,6 +25,7 @@ def _esmm_paper(problem: str, formula: str) -> Card:
         year=2018,
         venue="SIGIR",
         reference="1804.07931",
+        baseline_of="ESMM" if baseline else "",
     )
 
 
@@ -55,6 +57,7 @@ class ESMMRecipe(_Conversion):
         "Conversions are known for clicked rows only and are rare; predictions are wanted for every exposure.",
         r"p_{\mathrm{ctcvr}} = p_{\mathrm{ctr}}\, p_{\mathrm{cvr}}, \quad "
         r"L = \ell(y, p_{\mathrm{ctr}}) + \ell(y \wedge c, p_{\mathrm{ctcvr}})",
+        baseline=False,
     )
 
     def head(self) -> dict[str, Any]:

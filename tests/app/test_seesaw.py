@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import analysis, sweeps, wording
+from app import analysis, gains, sweeps, wording
 from app.jobs.records import RunRecord
 from app.jobs.search import advance
 from app.jobs.store import RunStore
@@ -80,7 +80,7 @@ def test_the_seesaw_plot_of_the_examples(data: str) -> None:
     tasks = ("A", "B") if data == "conflict" else ("income", "never_married")
     groups = analysis.seesaw(chosen, *tasks).groups
     assert [(row["model"], row[f"gain {tasks[1]}"]) for row in table.to_dict("records")] == [
-        (group.label, wording.interval(group.y_interval)) for group in groups
+        (group.label, gains.interval(group.y_interval)) for group in groups
     ]
     # Every point knows its run.
     marks = rows(at, "marks")

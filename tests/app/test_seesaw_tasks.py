@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import analysis, wording
+from app import analysis, gains
 from app.jobs.records import RunRecord
 from mtl_core.comparison import baseline_spec, budget_key, preset_spec
 from mtl_core.spec import RunSpec
@@ -29,7 +29,7 @@ def runs(trained: Callable[[RunSpec], RunRecord]) -> list[RunRecord]:
 
 
 @pytest.fixture
-def gains(runs: list[RunRecord]) -> dict[str, float]:
+def measured(runs: list[RunRecord]) -> dict[str, float]:
     """Test AUC over the yardstick's, in thousandths, for each task."""
     scores = [{task: m["auc"] or 0.0 for task, m in (run.metrics_test or {}).items()} for run in runs]
     found = {task: 1000 * (scores[0][task] - scores[1][task]) for task in TASKS}
@@ -43,17 +43,17 @@ def open_page(runs: list[RunRecord], **query: str) -> AppTest:
     return healthy(visit("seesaw_plot", budget=budget_key(spec), **query))
 
 
-def shows(at: AppTest, gains: dict[str, float], across: str, up: str) -> None:
+def shows(at: AppTest, measured: dict[str, float], across: str, up: str) -> None:
     """Selectors, table, axes and the point itself speak of these two tasks."""
     assert (at.selectbox(key="x").value, at.selectbox(key="y").value) == (across, up)
     (row,) = at.table[0].value.to_dict("records")
     assert [name for name in row if name.startswith("gain ")] == [f"gain {across}", f"gain {up}"]
-    assert [row[f"gain {t}"] for t in (across, up)] == [wording.signed(gains[t]) for t in (across, up)]
+    assert [row[f"gain {t}"] for t in (across, up)] == [gains.signed(measured[t]) for t in (across, up)]
     titles = json.dumps(json.loads(at.get("vega_lite_chart")[0].proto.spec))
     assert titles.index(f"gain on {across} (") < titles.index(f"gain on {up} (")
     (record,) = [b for b in analysis.budgets([*_records()]) if b.key == at.session_state["budget"]]
     (group,) = analysis.seesaw(record, across, up).groups
-    assert (group.x, group.y) == (pytest.approx([gains[across]]), pytest.approx([gains[up]]))
+    assert (group.x, group.y) == (pytest.approx([measured[across]]), pytest.approx([measured[up]]))
 
 
 def _records() -> list[RunRecord]:
@@ -62,35 +62,35 @@ def _records() -> list[RunRecord]:
     return services.library().records()
 
 
-def test_the_first_two_tasks_are_shown_first(runs: list[RunRecord], gains: dict[str, float]) -> None:
+def test_the_first_two_tasks_are_shown_first(runs: list[RunRecord], measured: dict[str, float]) -> None:
     at = open_page(runs)
     assert at.selectbox(key="x").options == list(TASKS)
-    shows(at, gains, "A", "B")
+    shows(at, measured, "A", "B")
 
 
-def test_choosing_another_task_moves_the_point_and_the_link(runs: list[RunRecord], gains: dict[str, float]) -> None:
+def test_choosing_another_task_moves_the_point_and_the_link(runs: list[RunRecord], measured: dict[str, float]) -> None:
     at = open_page(runs)
     at.selectbox(key="y").select("C").run()
-    shows(healthy(at), gains, "A", "C")
+    shows(healthy(at), measured, "A", "C")
     at.selectbox(key="x").select("B").run()
-    shows(healthy(at), gains, "B", "C")
+    shows(healthy(at), measured, "B", "C")
     assert {name: at.query_params[name] for name in "xy"} in ({"x": "B", "y": "C"}, {"x": ["B"], "y": ["C"]})
 
 
-def test_no_task_is_set_against_itself(runs: list[RunRecord], gains: dict[str, float]) -> None:
+def test_no_task_is_set_against_itself(runs: list[RunRecord], measured: dict[str, float]) -> None:
     at = open_page(runs)
     at.selectbox(key="x").select("B").run()
     assert at.selectbox(key="y").options == ["A", "C"]
-    shows(healthy(at), gains, "B", "A")
-    shows(open_page(runs, x="C", y="C"), gains, "C", "A")
+    shows(healthy(at), measured, "B", "A")
+    shows(open_page(runs, x="C", y="C"), measured, "C", "A")
 
 
-def test_a_link_names_the_tasks(runs: list[RunRecord], gains: dict[str, float]) -> None:
-    shows(open_page(runs, x="C", y="A"), gains, "C", "A")
+def test_a_link_names_the_tasks(runs: list[RunRecord], measured: dict[str, float]) -> None:
+    shows(open_page(runs, x="C", y="A"), measured, "C", "A")
 
 
-def test_a_link_with_a_task_that_is_none_falls_back(runs: list[RunRecord], gains: dict[str, float]) -> None:
-    shows(open_page(runs, x="nonsense", y="C"), gains, "A", "C")
+def test_a_link_with_a_task_that_is_none_falls_back(runs: list[RunRecord], measured: dict[str, float]) -> None:
+    shows(open_page(runs, x="nonsense", y="C"), measured, "A", "C")
 
 
 def test_two_tasks_need_no_selectors(runs: list[RunRecord]) -> None:

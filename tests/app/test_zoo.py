@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import zoo
-from app.jobs.archive import Archive
+from app import wording, zoo
 from app.jobs.store import RunStore
 from mtl_core import registry
 from mtl_core.spec import RunSpec
@@ -185,7 +184,7 @@ def test_train_submits_the_system_on_its_data_and_leads_to_the_run(store: RunSto
     (run,) = store.runs()
     assert run.spec_key == zoo.spec_of("recipe", name).key
     assert shown(at)["run"] == run.id
-    assert Archive(store).labels()[run.id].tags == (registry.title("recipe", name),)
+    assert wording.run_name(run).startswith(f"{registry.title('recipe', name)} on ")
     # The playground's controls say the same as the run, so its player is that of this run.
     assert [button.label for button in at.button if button.key == "train"] == ["Pause"]
     back = healthy(visit("zoo", name=name))

@@ -121,7 +121,7 @@ def test_before_an_epoch_was_kept_nothing_is_drawn_and_nothing_breaks() -> None:
 
 def test_bars_say_their_task_and_undefined_changes_have_none() -> None:
     rows = [("without S1", "A", "A −3.0", -3.0), ("without S1", "B", "", None)]
-    drawing = off_bars(rows, [("A", hue(0)), ("B", hue(1))], -3.0, 0.0)
+    drawing = off_bars(rows, [("A", hue(0)), ("B", hue(1))], -3.0, 0.0, "thousandths of AUC")
     assert [b["text"] for b in rows_of(drawing, "bars")] == ["A −3.0"]
 
 

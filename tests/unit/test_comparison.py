@@ -119,8 +119,11 @@ def test_an_interval_that_touches_zero_tells_nothing(mean: float, half_width: fl
 
 def test_a_gain_is_higher_auc_or_lower_error() -> None:
     assert gain({"auc": 0.9}, {"auc": 0.8}, "binary") == pytest.approx(0.1)
-    assert gain({"mse": 0.9}, {"mse": 0.8}, "regression") == pytest.approx(-0.1)
-    assert gain({"mse": 0.5, "auc": None}, {"mse": 0.8}, "regression") == pytest.approx(0.3)
+    assert gain({"mse": 0.9}, {"mse": 0.8}, "regression") == pytest.approx(-0.125)
+    assert gain({"mse": 0.5, "auc": None}, {"mse": 0.8}, "regression") == pytest.approx(0.375)
+    # The unit of the label is no part of it: seconds or hours.
+    assert gain({"mse": 0.5 * 3600**2}, {"mse": 0.8 * 3600**2}, "regression") == pytest.approx(0.375)
+    assert gain({"mse": 0.5}, {"mse": 0.0}, "regression") is None
     assert gain({"auc": None}, {"auc": 0.8}, "binary") is None
     assert gain({"auc": 0.8}, {}, "binary") is None
 

@@ -95,6 +95,6 @@ def test_a_row_begins_with_the_parts_that_are_not_the_usual_ones() -> None:
     plain = examples()["example-conflict-mmoe-0"].record
     assert run_list.options_text(plain).startswith("experts 3, expert layers 8")
     spec = RunSpec.parse({**recipe_spec("esm2").to_json(), "balancer": {"name": "pcgrad"}})
-    assert run_list.options_text(replace(plain, spec=spec.to_json())).startswith("ESM2, PCGrad, shared experts 0")
+    assert run_list.options_text(replace(plain, spec=spec.to_json())).startswith("CGC, tasks ctr, cart, cvr, dim 8")
     weighted = {**plain.spec, "balancer": {"name": "static", "options": {"weights": [20, 1]}}}
-    assert run_list.options_text(replace(plain, spec=weighted)).startswith("weights 20-1, experts 3")
+    assert run_list.options_text(replace(plain, spec=weighted)).startswith("weights 20:1, experts 3")

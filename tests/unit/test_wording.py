@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from app import comparing, wording
+from app import comparing, gains, wording
 from app.charts.seesaw import SeesawGroup
 from app.i18n import speaking
 from app.library import History, examples
@@ -59,15 +59,16 @@ def test_count(value: float, text: str) -> None:
 
 
 def test_signs_are_real_and_zero_has_no_minus() -> None:
-    assert wording.signed(15.71) == "+15.7"
-    assert wording.signed(-3.349, 2) == "\u22123.35"
-    assert wording.signed(-0.04) == "+0.0"
-    assert "-" not in wording.signed(-1)
+    assert gains.signed(15.71) == "+15.7"
+    assert gains.signed(-3.349, 2) == "\u22123.35"
+    assert gains.signed(-0.04) == "+0.0"
+    assert "-" not in gains.signed(-1)
 
 
 def test_intervals_and_scores() -> None:
-    assert wording.interval(Interval(15.7, 2.84, 8)) == "+15.7 ±2.8"
-    assert wording.interval(Interval(-15.7, None, 1)) == "\u221215.7"
+    assert gains.interval(Interval(15.7, 2.84, 8)) == "+15.7 ±2.8"
+    assert gains.interval(Interval(15.7, 2.84, 8), "regression") == "+15.7% ±2.8%"
+    assert gains.interval(Interval(-15.7, None, 1)) == "\u221215.7"
     assert wording.auc(0.91239) == "0.9124"
     assert wording.auc(None) == "undefined"
 
@@ -115,11 +116,23 @@ def test_the_sentence_under_the_curves_follows_the_numbers(history: History) -> 
     assert "thousandths" not in wording.curves_sentence(done, None)
     assert "thousandths" not in wording.curves_sentence(done, running)  # a yardstick that is not done
     text = wording.curves_sentence(done, with_scores(history, A=0.94, B=0.9025))
-    assert "A +10.0 and B \u22122.5 thousandths" in text
+    assert "A +10.0 and B \u22122.5 (thousandths of AUC)" in text
     assert "one seed" in text
     text = wording.curves_sentence(with_scores(history, A=None, B=0.9), with_scores(history, A=0.94, B=0.9))
     assert "A undefined" in text
-    assert "B +0.0 thousandths" in text
+    assert "B +0.0 (thousandths of AUC)" in text
+
+
+def test_gains_of_numbers_have_a_unit_of_their_own(history: History) -> None:
+    """A squared error of 0.8 that falls to 0.6 fell by a quarter, whatever the label counts."""
+    assert history.finished is not None
+
+    def scored(auc: float, mse: float) -> History:
+        metrics = {**history.finished.metrics, "test": {"A": {"auc": auc}, "time": {"mse": mse}}}  # type: ignore[union-attr]
+        return replace(history, finished=history.finished.model_copy(update={"metrics": metrics}))  # type: ignore[union-attr]
+
+    text = wording.curves_sentence(scored(0.95, 0.6), scored(0.94, 0.8))
+    assert "A +10.0 and time +25.0% (thousandths of AUC, percent less MSE)" in text
 
 
 # Gates
@@ -172,7 +185,7 @@ def test_the_share_of_shared_experts() -> None:
 
 def test_sentences_where_a_gate_has_nothing_to_choose() -> None:
     assert "nothing is shared" in said(wiring("single_task"), [1.0, 0.0], [0.0, 1.0])
-    assert "same mix" in said(wiring("shared_bottom"), [1.0])
+    assert said(wiring("shared_bottom"), [1.0]) == "All tasks share one network: there is nothing to choose between."
     assert "same mix" in said(wiring("omoe", experts=2), [0.9, 0.1])
     # One expert for all is the opposite of a network of one's own.
     for wired in (wiring("mmoe", experts=1), wiring("cgc", shared_experts=1, task_experts=0)):
