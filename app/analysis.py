@@ -22,6 +22,7 @@ from app.library import History
 from app.names import NOWHERE, changed, model_name
 from mtl_core import comparison
 from mtl_core.comparison import Interval, paired_interval
+from mtl_core.heads.meeting import Meeting
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.wiring import Wiring
 
@@ -74,6 +75,11 @@ def wiring(record: RunRecord, history: History) -> Wiring:
     if history.started is not None:
         return history.started.wiring
     return keys(record).spec.wiring
+
+
+def meeting(record: RunRecord) -> Meeting:
+    """What this run's head makes of its towers."""
+    return keys(record).spec.meeting
 
 
 def data_title(spec: Mapping[str, Any]) -> str:

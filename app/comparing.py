@@ -256,7 +256,7 @@ def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[st
         if size := size_sentence(first, other):
             found.append(size)
     for run in runs:
-        said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates)
+        said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates, analysis.meeting(run.record))
         said = said[0].lower() + said[1:] if said.startswith(("From ", "All ")) else said
         found.append(tr("{model}: {claim}", model=plain(run), claim=said))
     return found

@@ -243,7 +243,9 @@ def _gates(model: Model) -> str:
     wiring, tasks = analysis.wiring(run.record, run.history), tuple(model.metrics)
     gates = run.history.gates
     bars = still.gates_svg(wiring, gates) if gates else ""
-    kept = wording.gates_sentence(wiring, tasks, gates) if gates else tr("Gate weights of this run were not kept.")
+    kept = tr("Gate weights of this run were not kept.")
+    if gates:
+        kept = wording.gates_sentence(wiring, tasks, gates, model.spec.meeting)
     said = wording.passage(
         kept,
         tr("Seed {seed}.", seed=run.record.seed),
@@ -251,7 +253,7 @@ def _gates(model: Model) -> str:
     )
     return (
         f"<h3>{escape(model.name)}</h3><figure><div class='pair'>"
-        f"<div>{still.architecture_svg(wiring, tasks, gates)}</div><div>{bars}</div></div>"
+        f"<div>{still.architecture_svg(wiring, tasks, gates, model.spec.meeting)}</div><div>{bars}</div></div>"
         f"<figcaption>{escape(said)}</figcaption></figure>"
     )
 

@@ -9,6 +9,7 @@ from functools import reduce
 from app import gains
 from app.analysis import apart, data_title, metric_name, with_options
 from app.charts.architecture import NONE
+from app.charts.joints import joint_name
 from app.charts.seesaw import SeesawGroup
 from app.i18n import tr, trn
 from app.jobs.records import RunRecord
@@ -16,6 +17,7 @@ from app.library import History
 from app.names import model_name
 from mtl_core.comparison import gain
 from mtl_core.events import GateSummary
+from mtl_core.heads.meeting import Meeting
 from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
 
@@ -146,12 +148,46 @@ def scores(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
     return join([f"{task} {score(values)}" for task, values in metrics.items()])
 
 
-def gates_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary]) -> str:
-    """Who draws on what, in the words of the last level's kind of gates."""
+def gates_sentence(
+    wiring: Wiring, tasks: Sequence[str], gates: dict[str, GateSummary], meeting: Meeting | None = None
+) -> str:
+    """Who draws on what, in the words of the last level's kind of gates; and what the head adds to that."""
     own = [g for g in wiring.levels[-1].gates if g.owner is not None]
     if not gates:
         return tr("No gate weights yet: the lines show who may be mixed with whom.")
-    return _own_sentence(wiring, tasks, gates, own) if own else _common_sentence(wiring.levels[-1])
+    said = _own_sentence(wiring, tasks, gates, own) if own else _common_sentence(wiring.levels[-1])
+    return passage(said, meeting_sentence(meeting, tasks) if meeting is not None else "")
+
+
+def meeting_sentence(meeting: Meeting, tasks: Sequence[str]) -> str:
+    """What a head makes of several towers, which the trunk does not show; empty where it takes each as it is."""
+    said = []
+    if meeting.passes:
+        passed = [
+            tr("{task} to {other}", task=tasks[meeting.towers[a].task], other=tasks[meeting.towers[b].task])
+            for a, b in meeting.passes
+        ]
+        said.append(tr("The head passes on what a tower knows: from {pairs}.", pairs=join(passed)))
+    whole = {joint.task for joint in meeting.joints if joint.kind == "product"}
+    direct = [tasks[tower.task] for tower in meeting.towers if tower.role == "direct"]
+    products = [joint_name(meeting, i, tasks) for i, joint in enumerate(meeting.joints) if joint.kind == "product"]
+    ratios = [joint_name(meeting, i, tasks) for i, joint in enumerate(meeting.joints) if joint.kind == "ratio"]
+    branches = [tasks[joint.task] for joint in meeting.joints if joint.kind == "branch" and joint.task is not None]
+    if branches:
+        said.append(tr("{task} has a tower for either way past the action.", task=join(branches)))
+    if direct and whole:
+        said.append(tr("The head ties {products} to a tower that predicts the same at once.", products=join(products)))
+    elif products:
+        said.append(tr("The head multiplies and learns the product on all rows: {products}.", products=join(products)))
+    if ratios:
+        said.append(tr("The head divides what it learned on all rows: {ratios}.", ratios=join(ratios)))
+    if any(tower.role == "error" for tower in meeting.towers):
+        said.append(tr("A further tower guesses the error on every row."))
+    if any(tower.role == "mirror" for tower in meeting.towers):
+        said.append(tr("A mirror tower learns from the rows that have no label."))
+    if any(joint.kind == "position" for joint in meeting.joints):
+        said.append(tr("While training, where a row stood adds a term of its own."))
+    return passage(*said)
 
 
 def _common_sentence(level: Level) -> str:
@@ -216,6 +252,8 @@ def _no_choice_sentence(wiring: Wiring, tasks: Sequence[str]) -> str:
     if level.tied:
         return tr("Every task has a network of its own; a penalty pulls their weights towards each other.")
     if any(e.owner is not None for e in level.experts):
+        if None in wiring.embeddings:
+            return tr("Every task has a network of its own and hears no other; the embeddings below are shared.")
         return tr("Every task has a network of its own and hears no other: nothing is shared.")
     return tr("There is one expert, which all tasks share: the gates have nothing to choose.")
 
@@ -265,7 +303,8 @@ def _constants_sentence(wiring: Wiring, tasks: Sequence[str], gates: dict[str, G
             whose[gate.owner or 0] += weight / parts
     if not mixing:
         said = [tr("those of {task} by {factor:.2f}", task=name, factor=kept[k]) for k, name in enumerate(tasks)]
-        return tr("On average the units of the last layer are scaled: {factors}.", factors=join(said))
+        scaled = tr("On average the units of the last layer are scaled: {factors}.", factors=join(said))
+        return passage(tr("Every task has a network of its own, whose units its gate units scale row by row."), scaled)
     said = [
         tr(
             "{task} keeps {kept} of its own and takes {taken} from others",

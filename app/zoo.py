@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from app import wording
-from app.core_texts import in_words, paragraphs, title
+from app.core_texts import in_words, paragraphs
 from app.families import FAMILIES, family
 from app.i18n import by_language, core, mark, tr, trn
 from app.setup_values import preset_of, recipe_spec
@@ -22,6 +22,7 @@ from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DatasetOptions
 from mtl_core.encoders.base import EncoderOptions
 from mtl_core.heads.base import HeadOptions
+from mtl_core.heads.meeting import Meeting
 from mtl_core.recipes.base import RecipeOptions
 from mtl_core.spec import RunSpec
 from mtl_core.trunks.base import TrunkOptions
@@ -197,6 +198,7 @@ class Picture:
 
     wiring: Wiring
     tasks: tuple[str, ...]
+    meeting: Meeting
     #: Streams that the encoder gives: 1 for shared embeddings, else one per task, and one more for shared ones beside.
     streams: int
     #: Tasks that the system has and the picture leaves out.
@@ -215,11 +217,12 @@ def picture(spec_key: str, kind: str, name: str) -> Picture:
     spec = spec_of(kind, name)
     tasks = spec.schema.task_names
     if len(tasks) <= LEGIBLE_TASKS:
-        return Picture(spec.wiring, tasks, spec.streams, 0)
+        return Picture(spec.wiring, tasks, spec.meeting, spec.streams, 0)
     few = tasks[:DRAWN_TASKS]
     trunk, encoder = cast(TrunkOptions, spec.model.trunk.part), cast(EncoderOptions, spec.model.encoder.part)
     streams = encoder.streams(len(few), trunk.embeddings)
-    return Picture(trunk.wire(few, streams), few, streams, len(tasks) - len(few))
+    meeting = cast(HeadOptions, spec.model.head.part).meeting(spec.schema.tasks[:DRAWN_TASKS])
+    return Picture(trunk.wire(few, streams), few, meeting, streams, len(tasks) - len(few))
 
 
 def picture_sentence(picture: Picture) -> str:
@@ -241,13 +244,19 @@ def picture_sentence(picture: Picture) -> str:
         said = tr("{n} levels, on the last {networks}: {reach}.", n=levels, networks=text, reach=reach)
     else:
         said = tr("{networks}: {reach}.", networks=text, reach=reach)
-    return wording.passage(wording.capital(said), _embeddings(picture))
+    return wording.passage(
+        wording.capital(said),
+        _embeddings(picture),
+        _units(picture.wiring),
+        wording.meeting_sentence(picture.meeting, tasks),
+    )
 
 
-def meeting_sentence(spec: RunSpec) -> str:
-    """Where towers meet behind the trunk, which its wiring does not show; empty where they do not."""
-    head = spec.model.head.name
-    return "" if head == "independent" else tr("The towers meet in the head: {head}.", head=title("head", head))
+def _units(wiring: Wiring) -> str:
+    """What scales networks without mixing them."""
+    if not any(gate.modulates for level in wiring.levels for gate in level.gates):
+        return ""
+    return tr("A gate unit per layer and task reads the embeddings and scales that layer, row by row.")
 
 
 def _embeddings(picture: Picture) -> str:
@@ -275,8 +284,8 @@ def _reach_of_shared(level: Level) -> str:
 def _reach_of_own(wiring: Wiring, tasks: Sequence[str], everyone: set[int | None]) -> str:
     heard, level = heard_owners(wiring), wiring.levels[-1]
     if all(owners == {k} for k, owners in enumerate(heard)):
-        tied = tr("no task hears another's; a penalty pulls their weights together")
-        return tied if level.tied else tr("no task hears another's")
+        tied = tr("no task hears another's in the trunk; a penalty pulls their weights together")
+        return tied if level.tied else tr("no task hears another's in the trunk")
     if all(owners == {k, None} for k, owners in enumerate(heard)):
         return tr("a task hears its own and what is shared")
     if all(owners == everyone for owners in heard):

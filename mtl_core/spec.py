@@ -18,6 +18,7 @@ from mtl_core.balancing.base import BalancerOptions
 from mtl_core.data.base import DatasetOptions
 from mtl_core.encoders.base import EncoderOptions
 from mtl_core.heads.base import HeadOptions
+from mtl_core.heads.meeting import Meeting
 from mtl_core.options import Layers, Options, option
 from mtl_core.schema import Schema
 from mtl_core.trunks.wiring import Wiring
@@ -270,6 +271,11 @@ class RunSpec(BaseModel):
     def wiring(self) -> Wiring:
         """Who reads what and who may mix whom; a ValueError where encoder and trunk do not fit."""
         return cast(Wiring, cast(Any, self.model.trunk.part).wire(self.schema.task_names, self.streams))
+
+    @cached_property
+    def meeting(self) -> Meeting:
+        """What the head computes from several towers."""
+        return cast(HeadOptions, self.model.head.part).meeting(self.schema.tasks)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data, every option written out."""

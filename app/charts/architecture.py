@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,13 @@ import altair as alt
 import pandas as pd
 
 from app.charts.drawing import Drawing, template
+from app.charts.joints import JOINT_STEP, behind, depths, joint_about, joint_name, tower_about, tower_name
 from app.charts.labels import cut, letters
 from app.charts.order import by_owner, drawing_order, features_name, tallest
-from app.charts.palette import LINE, expert_colour, pale, task_colours
+from app.charts.palette import LINE, SHARED, expert_colour, pale, task_colours
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
+from mtl_core.heads.meeting import Meeting, own_towers
 from mtl_core.trunks.wiring import Expert, Gate, Level, Wiring, gate_key
 
 #: A place, or half a width and half a height, in drawing units.
@@ -24,35 +27,52 @@ WIDEST = 13.0
 CURVE_POINTS = 16
 #: Letters on pale boxes, in both themes.
 INK = "#1B1E23"
-#: Letters that fit on a line of a box.
-LINE_LETTERS = 10
-#: The same where there are several levels, and so less room.
-FEWER_LETTERS = 7
+#: Letters that fit on a line of a box; lines of a name.
+LINE_LETTERS, MOST_LINES_OF_A_NAME = 10, 3
+#: Width of a picture on a small laptop; of a bold letter, as a share of its size; and sizes of letters: the smallest,
+#: and the largest of one, two and three lines.
+PIXELS, LETTER, SMALLEST, LARGEST = 430, 0.6, 9, (13, 11, 10)
+#: From so many columns on boxes take more of the room between them.
+AIRY_COLUMNS = 4
+#: Width of the line through a gate unit, which scales and does not weigh.
+MODULATED = 3.0
 #: Boxes of a column that stand apart, and lines from experts to gates that are drawn.
 AIRY, MOST_LINES = 10, 1000
 #: A selected weight below this is none.
 NONE = 0.005
 
 
-def architecture(wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None = None) -> Drawing:
-    """The trunk from features (left) to towers (right).
+def architecture(
+    wiring: Wiring,
+    tasks: Sequence[str],
+    weights: Mapping[str, Sequence[float]] | None = None,
+    meeting: Meeting | None = None,
+) -> Drawing:
+    """The model from features (left) over the trunk to towers and to what the head makes of them (right).
 
     Args:
         wiring: the levels, experts and gates.
         tasks: task names in order.
         weights: gate key ("level 1 / A") -> mean weight per expert of its level. None: nothing trained yet, every
             visible expert counts alike. A negative weight is drawn dashed, one that was left out is barely there.
+        meeting: where towers meet; None: each gives its task's prediction.
     """
-    nodes, links = layout(wiring, tasks, weights)
-    columns = 2 * len(wiring.levels) + 2
+    nodes, links = layout(wiring, tasks, weights, meeting)
     least = thinnest(wiring, weights)
     note = tr("Gate lines of less than {share:.1%} are not drawn.", share=least) if least else ""
-    return Drawing(_template(columns, height_of(wiring, len(tasks))), {"nodes": nodes, "links": links}, note)
+    drawn = _template(columns_of(wiring, meeting), height_of(wiring, len(tasks), meeting))
+    return Drawing(drawn, {"nodes": nodes, "links": links}, note)
 
 
-def height_of(wiring: Wiring, tasks: int) -> int:
+def columns_of(wiring: Wiring, meeting: Meeting | None) -> float:
+    """Width of the picture in drawing units."""
+    return 2 * len(wiring.levels) + 2 + (0.0 if meeting is None else behind(meeting))
+
+
+def height_of(wiring: Wiring, tasks: int, meeting: Meeting | None = None) -> int:
     """Pixels: the first boxes of a column stand apart, many of them closer together."""
-    count = max(tallest(wiring), tasks)
+    towers = tasks if meeting is None else len(meeting.towers)
+    count = max(tallest(wiring), towers)
     return max(260, 44 * min(count, AIRY) + 26 * max(0, count - AIRY))
 
 
@@ -72,7 +92,7 @@ def thinnest(wiring: Wiring, weights: Mapping[str, Sequence[float]] | None) -> f
 
 
 @by_language(maxsize=64)
-def _template(columns: int, height: int) -> dict[str, Any]:
+def _template(columns: float, height: int) -> dict[str, Any]:
     x = alt.X("x:Q", scale=alt.Scale(domain=[-0.45, columns - 0.55]), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
     # Colours are data here (scale=None): shared grey and task hues come from the palette, not from a legend.
@@ -94,9 +114,9 @@ def _template(columns: int, height: int) -> dict[str, Any]:
         )
         for dashed in (False, True)
     ]
+    nodes = alt.Chart(alt.NamedData("nodes"))
     boxes = (
-        alt.Chart(alt.NamedData("nodes"))
-        .transform_filter(alt.datum.shape != "gate")
+        nodes.transform_filter(alt.datum.shape == "box")
         .mark_rect(cornerRadius=5, strokeWidth=1.5)
         .encode(
             # The same scale and no axis, as the other layers: Vega draws nothing at all where layers disagree.
@@ -109,56 +129,82 @@ def _template(columns: int, height: int) -> dict[str, Any]:
             tooltip=tooltip,
         )
     )
-    gates = (
-        alt.Chart(alt.NamedData("nodes"))
-        .transform_filter(alt.datum.shape == "gate")
-        .mark_point(shape="circle", size=420, strokeWidth=2.4, filled=True, fillOpacity=1)
+    marks: dict[str, dict[str, Any]] = {
+        "gate": {"shape": "circle", "size": 420, "strokeWidth": 2.4},
+        "unit": {"shape": "diamond", "size": 300, "strokeWidth": 2.4},
+    }
+    gates = [
+        nodes.transform_filter(alt.datum.shape == shape)
+        .mark_point(filled=True, fillOpacity=1, **style)
         .encode(x, y, fill=alt.value("white"), stroke=stroke, tooltip=tooltip)
+        for shape, style in marks.items()
+    ]
+    tips = (
+        nodes.transform_filter(alt.datum.shape == "tip")
+        .mark_point(shape="triangle-left", size=110, filled=True, opacity=1)
+        .encode(x, y, stroke, tooltip=tooltip)
     )
     texts = [
-        alt.Chart(alt.NamedData("nodes"))
-        .transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box"))
-        .mark_text(
-            fontSize=size, fontWeight="bold", lineBreak="\n", lineHeight=12, dy=-6 * (lines - 1), baseline="middle"
-        )
-        .encode(x, y, text="label:N", color=alt.Color("ink:N", scale=None), tooltip=tooltip)
+        nodes.transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box"))
         # Vega centres the first line of a text; the others hang below it.
-        for lines, size in ((1, 13 if columns <= 4 else 11), (2, 11 if columns <= 4 else 10), (3, 10))
+        .mark_text(fontWeight="bold", lineBreak="\n", lineHeight=12, dy=-6 * (lines - 1), baseline="middle")
+        .encode(
+            x,
+            y,
+            text="label:N",
+            size=alt.Size("size:Q", scale=None, legend=None),
+            color=alt.Color("ink:N", scale=None),
+            tooltip=tooltip,
+        )
+        for lines in (1, 2, 3)
     ]
-    return template(alt.layer(*links_layers, boxes, gates, *texts).properties(height=height))
+    return template(alt.layer(*links_layers, boxes, *gates, tips, *texts).properties(height=height))
 
 
 def layout(
-    wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None
+    wiring: Wiring,
+    tasks: Sequence[str],
+    weights: Mapping[str, Sequence[float]] | None,
+    meeting: Meeting | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Positions of nodes and points of links, in drawing units: x by column, y in 0..1 from bottom to top."""
-    drawn = _Layout(wiring, tasks, weights)
+    drawn = _Layout(wiring, tasks, weights, meeting or Meeting(own_towers(len(tasks))))
     drawn.tables()
     for number in range(1, len(wiring.levels) + 1):
         drawn.experts(number)
         drawn.gates(number)
     drawn.towers()
+    drawn.head()
     return pd.DataFrame(drawn.nodes), pd.DataFrame(drawn.links)
 
 
 class _Layout:
     """Boxes, gates and lines, column by column; each column joins the streams that the one before it gave."""
 
-    def __init__(self, wiring: Wiring, tasks: Sequence[str], weights: Mapping[str, Sequence[float]] | None) -> None:
-        self.wiring, self.tasks, self.weights = wiring, tasks, weights or {}
+    def __init__(
+        self,
+        wiring: Wiring,
+        tasks: Sequence[str],
+        weights: Mapping[str, Sequence[float]] | None,
+        meeting: Meeting,
+    ) -> None:
+        self.wiring, self.tasks, self.weights, self.meeting = wiring, tasks, weights or {}, meeting
         self.nodes: list[dict[str, object]] = []
         self.links: list[dict[str, object]] = []
         self._colours = task_colours(tasks)
         self._least = thinnest(wiring, weights)
-        self._narrow = len(wiring.levels) > 1
+        self._columns = columns_of(wiring, meeting)
         #: Per level where its streams leave it: those of the encoder, which is level 0, then the gates' mixes.
         self._streams: list[dict[int, Spot]] = [{}]
         #: Height of each expert of the level that was drawn last.
         self._spots: list[float] = []
+        #: Where towers, and then joints, give their numbers.
+        self._numbers: list[Spot] = []
+        self._joint_spots: dict[int, Spot] = {}
 
     def tables(self) -> None:
         """What the encoder gives."""
-        half = 0.34 if self._narrow else 0.28
+        half = 0.34 if self._columns > AIRY_COLUMNS else 0.28
         tall = min(0.2, 0.4 / len(self.wiring.embeddings))
         for stream, y, name, colour, about in _tables(self.wiring, self.tasks):
             self._box((0, y), (half, tall), name, colour, 0.25, about)
@@ -172,7 +218,7 @@ class _Layout:
         self._spots = [1 - (rank[e] + 0.5) / len(rank) for e in range(len(rank))]
         size = 0.3, min(0.075, 0.36 / len(level.experts))
         for expert, y in zip(level.experts, self._spots, strict=True):
-            name = _in_a_box(expert, self._narrow)
+            name = _in_a_box(expert, self._letters(size[0]))
             self._box((x, y), size, name, expert_colour(expert.owner), 0.5, _whose(expert, self.tasks))
             below = self._streams[-1 if expert.level is None else expert.level]
             for read in (expert.source, *expert.also):
@@ -191,13 +237,22 @@ class _Layout:
         """The gates of a level and their lines to the experts that they see."""
         level, x = self.wiring.levels[number - 1], 2.0 * number
         mixes: dict[int, Spot] = {}
-        for g, y in enumerate(_spread_gates([gate.owner for gate in level.gates], len(self.tasks))):
-            gate = level.gates[g]
-            self._gate_lines(number, level, gate, (x, y))
+        spots = _spread_gates([gate.owner for gate in level.gates], len(self.tasks))
+        for g, gate in enumerate(level.gates):
+            y = self._spots[gate.sees[0]] if gate.modulates else spots[g]
+            if not gate.mixes and not gate.modulates:  # there is nothing to mix: what it sees goes on as it is
+                mixes[g] = (x - 0.7, self._spots[gate.sees[0]])
+                continue
             colour, about = expert_colour(gate.owner), tr("gate of {gate}", gate=gate_name(gate))
+            if gate.modulates:
+                about = tr("gate unit of {gate}: scales every unit of its network, row by row", gate=gate_name(gate))
+                reads = tr("what the gate unit of {gate} reads", gate=gate_name(gate))
+                self._link(self._streams[0][gate.source], (x, y + 0.03), 1.2, colour, 0.6, reads, dashed=True)
+            self._gate_lines(number, level, gate, (x, y))
+            shape = "unit" if gate.modulates else "gate"
             self.nodes.append(
-                {"x": x, "y": y, "x0": x, "x1": x, "y0": y, "y1": y, "label": "", "lines": 0}
-                | {"colour": colour, "fill": "#FFFFFF", "about": about, "shape": "gate", "ink": colour}
+                {"x": x, "y": y, "x0": x, "x1": x, "y0": y, "y1": y, "label": "", "lines": 0, "size": 0.0}
+                | {"colour": colour, "fill": "#FFFFFF", "about": about, "shape": shape, "ink": INK}
             )
             mixes[g] = (x + 0.06, y)
         self._streams.append(mixes)
@@ -211,7 +266,7 @@ class _Layout:
             if mean is not None and abs(share) < self._least:
                 continue
             about = _about(gate, level.experts[e].name, share, mean is not None)
-            width = max(0.6, WIDEST * min(abs(share), 1.0))
+            width = MODULATED if gate.modulates else max(0.6, WIDEST * min(abs(share), 1.0))
             opacity = 0.15 if gate.kind == "select" and share < NONE else 0.75
             self._link((start, self._spots[e]), (x - 0.06, y), width, colour, opacity, about, share < 0)
         for e in gate.native:
@@ -220,26 +275,94 @@ class _Layout:
             self._link(*ends, 2.0, colour, 0.9, about, dashed=True)
 
     def towers(self) -> None:
-        """One per task, and the mixes that it reads."""
+        """The head's towers, a task's own first, and the mixes that they read."""
         x = 2 * len(self.wiring.levels) + 1.0
-        size = 0.34 if self._narrow else 0.3, min(0.075, 0.4 / len(self.tasks))
-        spots = _spread_gates(list(range(len(self.tasks))), len(self.tasks))
-        for k, (name, y) in enumerate(zip(self.tasks, spots, strict=True)):
+        towers = self.meeting.towers
+        half = 0.34 if self._columns > AIRY_COLUMNS else 0.3
+        size = half, min(0.075, 0.4 / len(towers))
+        order = sorted(range(len(towers)), key=lambda j: (towers[j].task, j))
+        spots = dict(zip(order, _spread(len(towers)), strict=True))
+        for j, tower in enumerate(towers):
+            name, y = self.tasks[tower.task], spots[j]
             colour = self._colours[name]
-            for read in self.wiring.outputs[k]:
+            for read in self.wiring.outputs[tower.task]:
                 about = tr("what the tower of {task} reads", task=name)
-                self._link(self._streams[-1][read], (x - size[0], y), 2.0, colour, 0.9, about)
-            self._box((x, y), size, name, colour, 0.22, tr("tower of {task}", task=name), ink=colour)
+                self._link(self._streams[-1][read], (x - half, y), 2.0, colour, 0.9, about)
+            self._box((x, y), size, tower_name(tower, self.tasks), colour, 0.22, tower_about(tower, self.tasks))
+            self._numbers.append((x + half, y))
 
-    def _box(
-        self, at: Spot, size: Spot, label: str, colour: str, fill: float, about: str, ink: str = INK
-    ) -> None:  # fmt: skip
+    def head(self) -> None:
+        """What goes on between towers: arrows from one that is heard to one that hears, boxes for what is computed."""
+        colours = [self._colours[self.tasks[tower.task]] for tower in self.meeting.towers]
+        for place, (a, b) in enumerate(self.meeting.passes):
+            (x, start), (_, end) = self._numbers[a], self._numbers[b]
+            about = tr(
+                "{task} hears from {other}",
+                task=self.tasks[self.meeting.towers[b].task], other=self.tasks[self.meeting.towers[a].task],
+            )  # fmt: skip
+            # Each leaves a little lower than the one before and swings out further, so that none hides another.
+            self._bow((x, start - 0.02 * place), (x + 0.05, end + 0.02), 0.2 + 0.12 * place, colours[a], about)
+            self.nodes.append(
+                {"x": x + 0.05, "y": end + 0.02, "x0": x, "x1": x, "y0": end, "y1": end, "label": "", "lines": 0}
+                | {"size": 0.0, "colour": colours[a], "fill": colours[a], "about": about, "shape": "tip", "ink": INK}
+            )
+        self._joints(colours)
+
+    def _joints(self, colours: Sequence[str]) -> None:
+        joints, towers = self.meeting.joints, self.meeting.towers
+        depth, x0 = depths(self.meeting), 2 * len(self.wiring.levels) + 1.0
+        for column in range(1, max(depth, default=0) + 1):
+            members = [place for place, at in enumerate(depth) if at == column]
+            wanted = {p: sum(self._height(r) for r in joints[p].reads) / len(joints[p].reads) for p in members}
+            # In the order of what they read, so that lines cross as little as can be.
+            order = sorted(members, key=lambda p: -wanted[p])
+            size = 0.36, min(0.075, 0.4 / len(members))
+            for place, y in zip(order, _near([wanted[p] for p in order], 2.4 * size[1]), strict=True):
+                joint, x = joints[place], x0 + JOINT_STEP * column
+                label, about = joint_name(self.meeting, place, self.tasks), joint_about(self.meeting, place, self.tasks)
+                for read in joint.reads:
+                    colour = colours[read] if read < len(towers) else LINE
+                    self._link(self._spot(read), (x - size[0], y), 2.0, colour, 0.8, about)
+                self._box((x, y), size, label, SHARED, 0.22, about)
+                self._joint_spots[place] = (x + size[0], y)
+
+    def _spot(self, read: int) -> Spot:
+        """Where a tower or a joint gives its number."""
+        count = len(self._numbers)
+        return self._numbers[read] if read < count else self._joint_spots[read - count]
+
+    def _height(self, read: int) -> float:
+        return self._spot(read)[1]
+
+    def _letters(self, half: float) -> int:
+        """Letters that fit on a line of a box of this half width, at their smallest."""
+        return max(3, int(self._pixels(half) / (LETTER * SMALLEST)))
+
+    def _pixels(self, half: float) -> float:
+        """Width of a box on a small laptop, without its margin."""
+        return 2 * half / (self._columns - 0.1) * PIXELS - 4
+
+    def _box(self, at: Spot, size: Spot, label: str, colour: str, fill: float, about: str) -> None:
         (x, y), (w, h) = at, size
-        label = wrapped(label, FEWER_LETTERS if self._narrow else LINE_LETTERS)
+        label = wrapped(label, self._letters(w))
+        lines = label.split("\n")
+        fit = self._pixels(w) / (LETTER * max(map(letters, lines)))
         self.nodes.append(
             {"x": x, "y": y, "x0": x - w, "x1": x + w, "y0": y - h, "y1": y + h, "label": label, "colour": colour}
-            | {"fill": pale(colour, fill), "about": about, "shape": "box", "ink": ink, "lines": label.count("\n") + 1}
+            | {"fill": pale(colour, fill), "about": about, "shape": "box", "ink": INK, "lines": len(lines)}
+            | {"size": round(max(SMALLEST, min(LARGEST[len(lines) - 1], fit)), 1)}
         )
+
+    def _bow(self, a: Spot, b: Spot, out: float, colour: str, about: str) -> None:
+        """A line that swings out to the right."""
+        name = len(self.links) // CURVE_POINTS
+        for i in range(CURVE_POINTS):
+            t = i / (CURVE_POINTS - 1)
+            self.links.append(
+                {"x": a[0] + (b[0] - a[0]) * t + out * math.sin(math.pi * t), "y": a[1] + (b[1] - a[1]) * t}
+                | {"link": name, "t": i, "width": 2.4, "colour": colour, "opacity": 0.9, "about": about}
+                | {"dashed": False}
+            )
 
     def _link(
         self, a: Spot, b: Spot, width: float, colour: str, opacity: float, about: str, dashed: bool = False
@@ -291,27 +414,51 @@ def _about(gate: Gate, expert: str, share: float, trained: bool) -> str:
     return tr("{gate} weighs {expert} by {share:.2f}", gate=gate_name(gate), expert=expert, share=share)
 
 
-def _in_a_box(expert: Expert, several: bool) -> str:
-    """An expert's name, or its number alone where the name is too long for a narrow box: its hue says whose it is."""
-    if several and expert.owner is not None and letters(expert.name) > FEWER_LETTERS:
+def _in_a_box(expert: Expert, most: int) -> str:
+    """An expert's name, or its number alone where the name is too long for its box: its hue says whose it is."""
+    if expert.owner is not None and letters(expert.name) > most:
         return expert.name.split()[-1]
     return expert.name
 
 
 def wrapped(name: str, most: int = LINE_LETTERS) -> str:
-    """A name cut at underscores and blanks so that it fits a box of so many letters; three lines at most."""
+    """A name cut at blanks and after underscores so that it fits a box of so many letters; three lines at most.
+
+    A word that is too long is cut with a hyphen, and what does not fit at all with an ellipsis.
+    """
+    pieces = [piece for word in re.findall(r"[^ _]*_|[^ _]+ ?", name) for piece in _hyphenated(word, most)]
     lines = [""]
-    for word in name.replace("_", " ").split():
-        if lines[-1] and letters(lines[-1]) + 1 + letters(word) > most and len(lines) < 3:
-            lines.append(word)
+    for piece in pieces:
+        if lines[-1] and letters((lines[-1] + piece).rstrip()) > most:
+            lines.append(piece)
         else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(line if letters(line) <= most + 3 else cut(line, most + 2) + "…" for line in lines)
+            lines[-1] += piece
+    lines = [line.strip() for line in lines]
+    if len(lines) > MOST_LINES_OF_A_NAME:
+        lines = [*lines[: MOST_LINES_OF_A_NAME - 1], cut(lines[MOST_LINES_OF_A_NAME - 1], most - 1) + "…"]
+    return "\n".join(lines)
+
+
+def _hyphenated(word: str, most: int) -> Iterator[str]:
+    while letters(word.rstrip()) > most:
+        head = cut(word, most - 1)
+        yield head + "-"
+        word = word[len(head) :]
+    yield word
 
 
 def _spread(count: int) -> list[float]:
     """Evenly from top to bottom."""
     return [1 - (i + 0.5) / count for i in range(count)]
+
+
+def _near(wanted: Sequence[float], least: float) -> list[float]:
+    """Places near these descending ones, at least so far from each other, and all of them in sight."""
+    places: list[float] = []
+    for value in wanted:
+        places.append(min(value, places[-1] - least) if places else value)
+    low = places[-1] - least / 2
+    return [place - min(0.0, low) for place in places]
 
 
 def _spread_gates(owners: Sequence[int | None], tasks: int) -> list[float]:

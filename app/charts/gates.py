@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.architecture import untrained
+from app.charts.architecture import INK, untrained
 from app.charts.drawing import Drawing, template
 from app.charts.labels import letters
 from app.charts.order import drawing_order
@@ -62,7 +62,7 @@ def _bars_template(count: int, bounded: bool) -> dict[str, Any]:
         .transform_calculate(
             text=f"datum.expert + ' ' + format(datum.mean, '{shown}')", middle="(datum.start + datum.end) / 2"
         )
-        .mark_text(fontSize=12)
+        .mark_text(fontSize=12, color=INK)
         .encode(alt.X("middle:Q"), y, text="text:N", tooltip=tooltip)
     )
     return template(alt.layer(bars, names).properties(height=40 + 56 * count))

@@ -34,6 +34,8 @@ NARROW = 6
 KEY = 84
 #: Letters of an upright name, and the width of one.
 NAME_LETTERS, LETTER = 14, 6.4
+#: Where on Cividis black letters begin to read better than white ones.
+LETTERS_TURN = 0.46
 #: Colours of losses and gains.
 BELOW, ABOVE = "#D55E00", "#0072B2"
 INVISIBLE = mark("not visible")
@@ -76,10 +78,9 @@ def matrix(
     words = hole if count < CROWDED else ""
 
     def ink(value: float) -> str:
-        if diverging:  # pale in the middle
-            return "#FFFFFF" if abs(value) > 0.75 * max(-low, high) else "#000000"
-        # Cividis grows from dark blue to yellow: letters change sides in the middle.
-        return "#FFFFFF" if (value - low) / (high - low) < 0.5 else "#000000"
+        # Cividis grows from dark blue to yellow; losses and gains are never so dark that black would not read.
+        dark = not diverging and (value - low) / (high - low) < LETTERS_TURN
+        return "#FFFFFF" if dark else "#000000"
 
     cells = [
         {

@@ -75,6 +75,18 @@ def pale(colour: str, strength: float) -> str:
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02X}" for part in parts)
 
 
+def contrast(ink: str, ground: str) -> float:
+    """How well letters stand out from their ground, from 1 to 21, as WCAG 2 measures it."""
+    light, dark = sorted((_luminance(ink), _luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
 def expert_colour(owner: int | None) -> str:
     """Grey for a shared expert or gate, its task's hue for one of its own."""
     return SHARED if owner is None else hue(owner)

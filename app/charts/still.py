@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from app.charts.architecture import WIDEST, height_of, layout
+from app.charts.architecture import WIDEST, columns_of, height_of, layout
 from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
 from app.charts.labels import letters
@@ -16,6 +17,7 @@ from app.charts.palette import QUIET, task_colours
 from app.charts.svg import picture, text, title
 from app.i18n import tr
 from mtl_core.events import GateSummary
+from mtl_core.heads.meeting import Meeting
 from mtl_core.trunks.wiring import Wiring
 
 #: Lines of one hue are told apart by their dashes, and by the label at their end.
@@ -34,12 +36,19 @@ class Line:
     points: tuple[tuple[int, float], ...]
 
 
-def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, GateSummary] | None = None) -> str:
-    """The trunk from features to towers; line width is mean gate weight, or equal where nothing is trained."""
+def architecture_svg(
+    wiring: Wiring,
+    tasks: Sequence[str],
+    gates: Mapping[str, GateSummary] | None = None,
+    meeting: Meeting | None = None,
+) -> str:
+    """The model from features to towers and what the head makes of them; line width is mean gate weight, or equal where
+    nothing is trained.
+    """
     means = {name: summary.mean for name, summary in (gates or {}).items()} or None
-    nodes, links = layout(wiring, tasks, means)
-    columns = 2 * len(wiring.levels) + 2
-    width, height = 130.0 * columns, float(height_of(wiring, len(tasks)))
+    nodes, links = layout(wiring, tasks, means, meeting)
+    columns = columns_of(wiring, meeting)
+    width, height = 130.0 * columns, float(height_of(wiring, len(tasks), meeting))
 
     def x(value: float) -> float:
         return (value + 0.45) / (columns - 0.1) * width
@@ -58,11 +67,8 @@ def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, G
         )
     for node in nodes.to_dict("records"):
         cx, cy = x(node["x"]), y(node["y"])
-        if node["shape"] == "gate":
-            parts.append(
-                f"<circle cx='{cx:.1f}' cy='{cy:.1f}' r='11' fill='#fff' stroke='{node['colour']}' stroke-width='2.4'>"
-                f"{title(node['about'])}</circle>"
-            )
+        if node["shape"] != "box":
+            parts.append(_mark(node, cx, cy))
             continue
         left, top = x(node["x0"]), y(node["y1"])
         wide, tall = x(node["x1"]) - left, y(node["y0"]) - top
@@ -71,13 +77,26 @@ def architecture_svg(wiring: Wiring, tasks: Sequence[str], gates: Mapping[str, G
             f"stroke='{node['colour']}' stroke-width='1.5'>{title(node['about'])}</rect>"
         )
         lines = str(node["label"]).split("\n")
-        size = 12 if len(lines) == 1 else 10
+        size = node["size"]
         for i, line in enumerate(lines):
             at = cy + (i - (len(lines) - 1) / 2) * (size + 1) + size / 3
             parts.append(text(cx, at, line, f"text-anchor='middle' font-weight='600' fill='{node['ink']}'", size))
     return picture(
         width, height, "".join(parts), tr("Architecture with the towers {tasks}", tasks=tr(", ").join(tasks))
     )
+
+
+def _mark(node: Mapping[Any, Any], x: float, y: float) -> str:
+    """A gate, a gate unit, or the tip of an arrow."""
+    told, colour = title(node["about"]), node["colour"]
+    if node["shape"] == "gate":
+        return (
+            f"<circle cx='{x:.1f}' cy='{y:.1f}' r='11' fill='#fff' stroke='{colour}' stroke-width='2.4'>{told}</circle>"
+        )
+    if node["shape"] == "unit":
+        path = f"M{x:.1f} {y - 11:.1f} l9 11 l-9 11 l-9 -11 Z"
+        return f"<path d='{path}' fill='#fff' stroke='{colour}' stroke-width='2.4'>{told}</path>"
+    return f"<path d='M{x - 6:.1f} {y:.1f} l10 -6 v12 Z' fill='{colour}'>{told}</path>"
 
 
 def curves_svg(lines: Sequence[Line], metric: str, colour: str, width: float = 560.0, height: float = 300.0) -> str:

@@ -7,9 +7,9 @@ from html import escape
 FONT = "font-family='system-ui, sans-serif'"
 
 
-def text(x: float, y: float, words: str, more: str, size: int = 12) -> str:
+def text(x: float, y: float, words: str, more: str, size: float = 12) -> str:
     """A line of text; `more`: further attributes."""
-    return f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' {more}>{escape(words)}</text>"
+    return f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size:g}' {more}>{escape(words)}</text>"
 
 
 def title(words: object) -> str:

@@ -10,9 +10,9 @@ from app.charts.fewer import fewer
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import Setup
-from app.core_texts import title
 from app.i18n import tr
 from app.jobs.records import RunRecord
+from app.names import model_name
 
 
 def preview(setup: Setup, record: RunRecord | None) -> None:
@@ -22,13 +22,19 @@ def preview(setup: Setup, record: RunRecord | None) -> None:
         return
     if analysis.looks_alike(spec, record, services.library().history(record.id)):
         return
+<<<<<<< HEAD
     tasks = spec.schema.task_names
     model, data = title("trunk", spec.model.trunk.name), analysis.data_title(spec.to_json())
+=======
+    model, data = model_name(spec.to_json()), analysis.data_title(spec.to_json())
+>>>>>>> 1fee1cd (Drawings show where towers meet, draw a ring only where something is mixed, and keep the spelling of names)
     name = tr("{model} on {data}", model=model, data=data)
     with st.container(border=True), offered(f"{spec.data.name}-{spec.model.trunk.name}", key="preview"):
         st.markdown(tr("**What the controls say: {name}, not trained yet**", name=name))
         few = fewer(spec.wiring, {})
-        live_chart(architecture(few.wiring, tasks), tr("Architecture of {name}, untrained.", name=name))
+        live_chart(
+            architecture(few.wiring, tasks, meeting=spec.meeting), tr("Architecture of {name}, untrained.", name=name)
+        )
         told = tr(
             "Untrained: every expert that a gate may mix counts alike. Below: another run, until you press Train."
         )

@@ -122,7 +122,10 @@ def _take_home(record: RunRecord) -> None:
         )  # fmt: skip
     wiring, tasks = analysis.wiring(record, history), spec.schema.task_names
     pictures: dict[str, tuple[str, Callable[[], str]]] = {
-        "architecture": (tr("Architecture"), lambda: still.architecture_svg(wiring, tasks, history.gates)),
+        "architecture": (
+            tr("Architecture"),
+            lambda: still.architecture_svg(wiring, tasks, history.gates, analysis.meeting(record)),
+        ),
         "curves": (tr("Curves"), lambda: report.run_curves_svg(report.Told(record, history, Labels()))),
     }
     if history.gates:

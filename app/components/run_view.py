@@ -193,7 +193,7 @@ def _train_yardstick(spec: RunSpec) -> None:
 
 def gates_card(record: RunRecord, history: History) -> None:
     """Who listens to whom, and the mean gate weights of an epoch that can be chosen."""
-    wiring, tasks = analysis.wiring(record, history), _tasks(record, history)
+    wiring, tasks, meeting = analysis.wiring(record, history), _tasks(record, history), analysis.meeting(record)
     with st.container(border=True), offered(f"{file_stem(record)}-gates"):
         st.markdown(tr("**Who listens to whom**"))
         gates = history.gates
@@ -209,10 +209,10 @@ def gates_card(record: RunRecord, history: History) -> None:
         few = fewer(wiring, history.gates)
         drawn = few.gates(gates)
         means = {name: summary.mean for name, summary in drawn.items()} or None
-        sentence = wording.gates_sentence(wiring, tasks, gates)
+        sentence = wording.gates_sentence(wiring, tasks, gates, meeting)
         # Of the run, not of the chosen epoch: see _alt.
-        claim = wording.gates_sentence(wiring, tasks, history.gates)
-        live_chart(architecture(few.wiring, tasks, means), _alt(record, tr("Architecture."), claim))
+        claim = wording.gates_sentence(wiring, tasks, history.gates, meeting)
+        live_chart(architecture(few.wiring, tasks, means, meeting), _alt(record, tr("Architecture."), claim))
         if chosen:
             width = tr("Line width: mean gate weight after epoch {epoch}.", epoch=chosen)
         else:

@@ -144,12 +144,17 @@ def _to_playground(spec: RunSpec, **more: str) -> None:
 
 def _picture(entry: Entry, spec: RunSpec) -> None:
     picture = zoo.picture(spec.key, entry.kind, entry.name)
-    sentence = wording.passage(zoo.picture_sentence(picture), zoo.meeting_sentence(spec))
+    sentence = zoo.picture_sentence(picture)
     st.markdown(tr("**Who sees whom**"))
     what = tr("Architecture of {name}.", name=core(entry.title))
-    live_chart(architecture(picture.wiring, picture.tasks), wording.passage(what, sentence))
+    live_chart(architecture(picture.wiring, picture.tasks, meeting=picture.meeting), wording.passage(what, sentence))
     st.caption(sentence)
-    legend = tr("Grey: shared by all tasks. Tint: private to a task. Ring: a gate, which mixes what reaches it.")
+    gates = [gate for level in picture.wiring.levels for gate in level.gates]
+    legend = wording.passage(
+        tr("Grey: shared by all tasks. Tint: private to a task."),
+        tr("Ring: a gate, which mixes what reaches it.") if any(gate.mixes for gate in gates) else "",
+        tr("Diamond: a gate unit, which scales what passes it.") if any(gate.modulates for gate in gates) else "",
+    )
     drawn, every = len(picture.tasks), len(picture.tasks) + picture.omitted
     omitted = tr("Drawn with {n} of its {all} tasks.", n=drawn, all=every) if picture.omitted else ""
     st.caption(wording.passage(legend, omitted))

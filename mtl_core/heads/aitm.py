@@ -9,6 +9,7 @@ from mtl_core.card import Card
 from mtl_core.columns import Columns
 from mtl_core.funnel import Funnel
 from mtl_core.heads.funnel import FunnelOptions
+from mtl_core.heads.meeting import Meeting, own_towers
 from mtl_core.options import option
 from mtl_core.registry import register
 from mtl_core.schema import Task
@@ -49,6 +50,10 @@ class AITM(FunnelOptions):
     @property
     def vectors(self) -> bool:
         return True
+
+    def meeting(self, tasks: Sequence[Task]) -> Meeting:
+        funnel = Funnel.of(tasks)
+        return Meeting(own_towers(len(tasks)), passes=tuple((funnel.parent(step), step) for step in funnel.steps))
 
     def parameters(self, tasks: Sequence[Task], columns: Columns, width: int) -> int:
         transfer = (width + 1) * width + 3 * width * width

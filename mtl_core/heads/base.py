@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mtl_core.card import Card
 from mtl_core.columns import Columns
+from mtl_core.heads.meeting import Meeting, own_towers
 from mtl_core.options import Options
 from mtl_core.schema import Schema, Task
 
@@ -42,6 +43,10 @@ class HeadOptions(Options):
     def predictors(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         """The towers whose number is the logit of their task, to which a term may be added; not those of errors."""
         return tuple(range(len(self.towers(tasks))))
+
+    def meeting(self, tasks: Sequence[Task]) -> Meeting:
+        """What is computed from several towers, for pictures: nothing, unless overridden."""
+        return Meeting(own_towers(len(tasks)))
 
     def hides_positions(self) -> bool:
         """Does the head read the position columns itself, so that the encoder must not see them?"""

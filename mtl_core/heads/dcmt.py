@@ -9,6 +9,7 @@ from mtl_core.card import Card
 from mtl_core.columns import Columns
 from mtl_core.funnel import Funnel
 from mtl_core.heads.escm2 import CounterfactualOptions
+from mtl_core.heads.meeting import Role
 from mtl_core.options import option
 from mtl_core.registry import register
 from mtl_core.schema import Task
@@ -40,6 +41,8 @@ class DCMT(CounterfactualOptions):
         venue="ICDE",
         reference="2302.06141",
     )
+
+    extra_role: ClassVar[Role] = "mirror"
 
     lambda_consistency: float = option(
         0.1, "What it costs per exposure that the two towers do not add up to 1 (lambda)", ge=0, le=100

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mtl_core.card import Card
 from mtl_core.columns import Columns
+from mtl_core.funnel import Funnel
 from mtl_core.heads.funnel import FunnelOptions
+from mtl_core.heads.meeting import Joint, Meeting, own_towers
 from mtl_core.registry import register
 from mtl_core.schema import Task
 
@@ -39,6 +41,11 @@ class Division(FunnelOptions):
         reference="1804.07931",
         baseline_of="ESMM",
     )
+
+    def meeting(self, tasks: Sequence[Task]) -> Meeting:
+        funnel = Funnel.of(tasks)
+        ratios = tuple(Joint("ratio", (step, funnel.parent(step)), step) for step in funnel.steps)
+        return Meeting(own_towers(len(tasks)), joints=ratios)
 
     def build(self, tasks: Sequence[Task], columns: Columns, width: int, generator: torch.Generator) -> Head:
         from mtl_core.nn.heads import EndToEndHead

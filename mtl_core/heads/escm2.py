@@ -9,6 +9,7 @@ from mtl_core.card import Card
 from mtl_core.columns import Columns
 from mtl_core.funnel import Funnel
 from mtl_core.heads.funnel import BoundOptions
+from mtl_core.heads.meeting import Role
 from mtl_core.options import option
 from mtl_core.registry import register
 from mtl_core.schema import Task
@@ -84,6 +85,8 @@ class ESCM2DR(CounterfactualOptions):
         venue="SIGIR",
         reference="2204.05125",
     )
+
+    extra_role: ClassVar[Role] = "error"
 
     def extra(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         return Funnel.of(tasks).steps

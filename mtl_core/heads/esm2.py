@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mtl_core.card import Card
 from mtl_core.columns import Columns
 from mtl_core.heads.funnel import BoundOptions
+from mtl_core.heads.meeting import Joint, Role
 from mtl_core.registry import register
 from mtl_core.schema import Schema, Task
 
@@ -38,11 +39,18 @@ class ESM2(BoundOptions):
         reference="10.1145/3397271.3401443",
     )
 
+    extra_role: ClassVar[Role] = "otherwise"
+
     def check(self, schema: Schema) -> None:
         action_and_purchase(schema.tasks)
 
     def extra(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         return (action_and_purchase(tasks)[1],)
+
+    def branches(self, tasks: Sequence[Task], first: int) -> tuple[tuple[Joint, ...], dict[int, int]]:
+        action, purchase = action_and_purchase(tasks)
+        branch = Joint("branch", (action, purchase, len(tasks)), purchase)
+        return (branch,), {**{task: task for task in range(len(tasks))}, purchase: first}
 
     def build(self, tasks: Sequence[Task], columns: Columns, width: int, generator: torch.Generator) -> Head:
         from mtl_core.nn.heads import BranchingHead

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from mtl_core.funnel import Funnel
 from mtl_core.heads.base import HeadOptions
+from mtl_core.heads.meeting import Joint, Meeting, Role, Tower, agreements, own_towers, products
 from mtl_core.options import option
 from mtl_core.schema import Schema, Task
 
@@ -30,6 +32,11 @@ class BoundOptions(FunnelOptions):
         advanced=True,
     )
 
+    #: What the towers beside the tasks' predict.
+    extra_role: ClassVar[Role] = "own"
+    #: Is a step learned through its product with those before it?
+    multiplies: ClassVar[bool] = True
+
     def extra(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         """Per tower of the head's own beside the tasks', the task whose representation it reads."""
         return ()
@@ -37,6 +44,21 @@ class BoundOptions(FunnelOptions):
     def towers(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         bound = Funnel.of(tasks).steps if self.kl_bound else ()
         return (*range(len(tasks)), *self.extra(tasks), *bound)
+
+    def meeting(self, tasks: Sequence[Task]) -> Meeting:
+        funnel = Funnel.of(tasks)
+        towers = [*own_towers(len(tasks)), *(Tower(task, self.extra_role) for task in self.extra(tasks))]
+        towers += [Tower(step, "direct") for step in funnel.steps] if self.kl_bound else []
+        joints, given = self.branches(tasks, len(towers))
+        if self.multiplies or self.kl_bound:
+            joints = (*joints, *products(funnel, given, len(towers) + len(joints)))
+        if self.kl_bound:
+            joints = (*joints, *agreements(funnel.steps, joints, towers))
+        return Meeting(tuple(towers), joints=joints)
+
+    def branches(self, tasks: Sequence[Task], first: int) -> tuple[tuple[Joint, ...], dict[int, int]]:
+        """What is computed before any product, from place `first` on; and per task the place of its number."""
+        return (), {task: task for task in range(len(tasks))}
 
 
 def need_steps(schema: Schema) -> None:

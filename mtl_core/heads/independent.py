@@ -44,6 +44,8 @@ class Independent(BoundOptions):
         reference="1804.07931",
     )
 
+    multiplies: ClassVar[bool] = False
+
     conversion_rows: ConversionRows = option(
         "clicked", "Which rows teach a task that comes after another one: a purchase after the click", advanced=True
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, JsonValue, model_validator
@@ -11,6 +12,7 @@ from mtl_core import registry
 from mtl_core.card import Card
 from mtl_core.columns import Columns
 from mtl_core.heads.base import HeadOptions
+from mtl_core.heads.meeting import Joint, Meeting
 from mtl_core.options import option
 from mtl_core.registry import register
 from mtl_core.schema import Schema, Task
@@ -111,6 +113,11 @@ class ShallowTower(HeadOptions):
 
     def predictors(self, tasks: Sequence[Task]) -> tuple[int, ...]:
         return self.head.predictors(tasks)
+
+    def meeting(self, tasks: Sequence[Task]) -> Meeting:
+        inner, served = self.head.meeting(tasks), set(self.served(tasks))
+        reads = tuple(j for j in self.predictors(tasks) if inner.towers[j].task in served)
+        return replace(inner, joints=(*inner.joints, Joint("position", reads)))
 
     def hides_positions(self) -> bool:
         return True

@@ -47,13 +47,16 @@ class PEPNet(TrunkOptions):
 
     def wire(self, task_names: Sequence[str], streams: int) -> Wiring:
         count = len(task_names)
-        source: dict[int | None, int] = {k: input_stream(k, count, streams) for k in range(count)}
+        rows = [input_stream(k, count, streams) for k in range(count)]
+        source: dict[int | None, int] = dict(enumerate(rows))
+        gates = tuple(
+            Gate(name=name, owner=k, source=rows[k], sees=(k,), kind="mix", modulates=True)
+            for k, name in enumerate(task_names)
+        )
         built = []
         for width in self.layers:
-            gates = tuple(
-                Gate(name=name, owner=k, source=source[k], sees=(k,), kind="mix") for k, name in enumerate(task_names)
-            )
-            built.append(Level(experts=experts_of(range(count), task_names, source), gates=gates, layers=(width,)))
+            experts = experts_of(range(count), task_names, source)
+            built.append(Level(experts=experts, gates=gates, layers=(width,), selectors="encoder"))
             source = {k: k for k in range(count)}
         return Wiring(levels=tuple(built), outputs=tuple(range(count)))
 

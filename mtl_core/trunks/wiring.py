@@ -52,6 +52,8 @@ class Gate(_Frozen):
     detached: tuple[int, ...] = ()
     #: Experts that also reach the mix past the softmax, by learned constant weights (by 1 if there is just one).
     native: tuple[int, ...] = ()
+    #: It mixes nothing: it scales every unit of the one expert that it sees, by factors that it computes from each row.
+    modulates: bool = False
     #: Weights that are given and not learned, one per expert in `sees`; none: they are learned.
     fixed: tuple[float, ...] = ()
 
@@ -59,6 +61,11 @@ class Gate(_Frozen):
     def chooses(self) -> bool:
         """Does it compute a weight from each row for more than one expert?"""
         return self.kind == "softmax" and len(self.sees) > 1
+
+    @property
+    def mixes(self) -> bool:
+        """Does it weigh more than one thing?"""
+        return len(self.sees) > 1 or bool(self.native)
 
 
 class Level(_Frozen):
