@@ -129,13 +129,13 @@ def find_baseline(record: RunRecord, records: Iterable[RunRecord]) -> RunRecord 
 
 
 def gains_over_seeds(record: RunRecord, records: Sequence[RunRecord]) -> dict[str, Interval]:
-    """Of a run's model the gain over single-task on each task, in thousandths, over all seeds that have both."""
+    """Of a run's model the gain over single-task on each task, in its unit, over all seeds that have both."""
     wanted = keys(record)
     finished: dict[str, RunRecord] = {}
     for each in (record, *records):
         if each.state == "finished" and keys(each).budget == wanted.budget:
             finished.setdefault(keys(each).run, each)
-    gains: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {}
     for each in finished.values():
         known = keys(each)
         yardstick = finished.get(known.baseline)
@@ -143,8 +143,8 @@ def gains_over_seeds(record: RunRecord, records: Sequence[RunRecord]) -> dict[st
             continue
         for task in known.spec.schema.task_names:
             if (value := _gain(each, yardstick, task, known.spec)) is not None:
-                gains.setdefault(task, []).append(value)
-    return {task: paired_interval(values) for task, values in gains.items()}
+                found.setdefault(task, []).append(value)
+    return {task: paired_interval(values) for task, values in found.items()}
 
 
 @dataclass(frozen=True)

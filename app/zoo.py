@@ -240,6 +240,8 @@ def picture_sentence(picture: Picture) -> str:
         if private:
             text = wording.join([text, trn("{n} private one", "{n} private ones", private)])
     levels, reach = len(picture.wiring.levels), _reach(picture.wiring, tasks)
+    if not picture.meeting.empty:  # what towers hear behind the trunk is another matter
+        reach = tr("in the trunk {claim}", claim=reach)
     if levels > 1:
         said = tr("{n} levels, on the last {networks}: {reach}.", n=levels, networks=text, reach=reach)
     else:
@@ -284,8 +286,8 @@ def _reach_of_shared(level: Level) -> str:
 def _reach_of_own(wiring: Wiring, tasks: Sequence[str], everyone: set[int | None]) -> str:
     heard, level = heard_owners(wiring), wiring.levels[-1]
     if all(owners == {k} for k, owners in enumerate(heard)):
-        tied = tr("no task hears another's in the trunk; a penalty pulls their weights together")
-        return tied if level.tied else tr("no task hears another's in the trunk")
+        tied = tr("no task hears another's; a penalty pulls their weights together")
+        return tied if level.tied else tr("no task hears another's")
     if all(owners == {k, None} for k, owners in enumerate(heard)):
         return tr("a task hears its own and what is shared")
     if all(owners == everyone for owners in heard):

@@ -22,12 +22,8 @@ def preview(setup: Setup, record: RunRecord | None) -> None:
         return
     if analysis.looks_alike(spec, record, services.library().history(record.id)):
         return
-<<<<<<< HEAD
     tasks = spec.schema.task_names
-    model, data = title("trunk", spec.model.trunk.name), analysis.data_title(spec.to_json())
-=======
     model, data = model_name(spec.to_json()), analysis.data_title(spec.to_json())
->>>>>>> 1fee1cd (Drawings show where towers meet, draw a ring only where something is mixed, and keep the spelling of names)
     name = tr("{model} on {data}", model=model, data=data)
     with st.container(border=True), offered(f"{spec.data.name}-{spec.model.trunk.name}", key="preview"):
         st.markdown(tr("**What the controls say: {name}, not trained yet**", name=name))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import analysis, gradients, services, wording
+from app import analysis, gains, gradients, services, wording
 from app.charts.architecture import architecture
 from app.charts.conflict import arrows, conflict_shares, cosine_curves, cosine_table
 from app.charts.curves import auc_curves
@@ -169,11 +169,14 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
 def _over_seeds(record: RunRecord) -> str:
     """The gains of this model over all seeds that are there: what one seed cannot say."""
     intervals = analysis.gains_over_seeds(record, services.library().records())
-    told = [f"{task} {wording.interval(interval)}" for task, interval in intervals.items()]
+    kinds = {task.name: task.kind for task in analysis.keys(record).spec.schema.tasks}
+    told = [f"{task} {gains.interval(interval, kinds[task])}" for task, interval in intervals.items()]
     n = max((interval.n for interval in intervals.values()), default=0)
     if n < 2:
         return ""
-    return tr("Over {n} paired seeds: {gains} thousandths (95% interval).", n=n, gains=wording.join(told))
+    units = gains.units(kinds[task] for task in intervals)
+    said = wording.join(told)
+    return tr("Over {n} paired seeds: {gains} ({units}, 95% interval).", n=n, gains=said, units=units)
 
 
 def _yardstick_button(record: RunRecord) -> None:

@@ -47,8 +47,9 @@ def test_every_entry_has_a_spec_that_holds_it_and_a_picture(kind: str, name: str
 @pytest.mark.parametrize(
     ("kind", "name", "says"),
     [
-        ("recipe", "esmm", "One network per task: no task hears another's. Embeddings are shared."),
-        ("recipe", "esmm_ns", "One network per task: no task hears another's. Each task has embeddings of its own."),
+        ("recipe", "esmm", "One network per task: in the trunk no task hears another's. Embeddings are shared. "
+                           "The head multiplies and learns the product on all rows: ctr × cvr."),
+        ("recipe", "base_cvr", "One network per task: no task hears another's. Each task has embeddings of its own."),
         ("trunk", "shared_bottom", "One shared network: every task receives the same. Embeddings are shared."),
         ("trunk", "mmoe", "3 shared experts: each task has a mix of its own. Embeddings are shared."),
         ("trunk", "omoe", "3 shared experts: one gate mixes them, every task receives the same. "
