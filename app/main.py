@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from app import services
+from app.components.arriving import note_page
 from app.components.language import language_control, settle_language
+from app.components.url_choice import tell_what_was_left_out
 from app.i18n import tr
 
 ASSETS = Path(__file__).parent / "assets"
@@ -19,7 +21,7 @@ st.html(ASSETS / "page.css")
 language_control()
 services.executor().start_supervisor()
 
-st.navigation(
+page = st.navigation(
     [
         st.Page(
             "app_pages/playground.py",
@@ -64,4 +66,7 @@ st.navigation(
         ),
     ],
     position="top",
-).run()
+)
+note_page(page.url_path)
+page.run()
+tell_what_was_left_out()

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import services
+from app import analysis, services
 from app.components import playback
+from app.components.arriving import arrived
 from app.components.player import carry_out, is_same, player
 from app.components.preview import preview
 from app.components.queue_view import queue_line
 from app.components.run_view import run_panel
 from app.components.seesaw_view import small_seesaw
-from app.components.setup_panel import SHOW, preset_strip, published_systems, setup_panel
+from app.components.setup_panel import SHOW, adopt, preset_strip, published_systems, setup_panel
 from app.components.share import share
 from app.i18n import tr
 from app.library import EXAMPLE_PREFIX
 
+#: What a link says that is of a run and not of the controls.
+OF_A_RUN = {"run", "epoch", "lang"}
 KEYS = Path(__file__).parents[1] / "assets" / "keys.html"
 library = services.library()
 services.executor().warm()
@@ -42,6 +45,12 @@ def shown_run() -> str:
     st.query_params["run"] = still_open[0].id  # it stays on the screen when it ends
     return still_open[0].id
 
+
+if arrived() and set(st.query_params) & {"run"} and set(st.query_params) <= OF_A_RUN:
+    # A run was opened, and nothing else was asked for: the controls say what it is.
+    opened = library.record(st.query_params["run"])
+    if opened is not None:
+        adopt(analysis.keys(opened).spec)
 
 with st.sidebar:
     # The buttons come first on the screen but need what the controls below them say.

@@ -78,7 +78,7 @@ def adopt(spec: RunSpec) -> None:
     if spec.data.name == "table":
         path = spec.data.options.get("path")
         file = next((i for i, own in own_files.settled().items() if own.options.get("path") == path), None)
-    load(query_of(spec, file), keep=["run"])
+    load(query_of(spec, file), keep=["run", "epoch"])
     st.session_state[ADOPTED] = spec.key
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from app.components.url_choice import leave_out
 from app.url_text import from_text, to_text
 
 #: Set by `load`: the next run of the page takes everything from the URL.
@@ -82,8 +82,10 @@ class UrlValues:
         asked, last = st.query_params.get(name), _in_url().get(self._page + name)
         news = last is None or (asked not in last.texts and last.values == _state_of(keys))
         if asked is not None and (self._loading or news):
-            with suppress(ValueError):
+            try:
                 return [from_text(field, asked, tasks)]
+            except ValueError:
+                leave_out(name, asked)
         return [start] if self._loading else []
 
     def write_down(self, name: str, value: Any, start: Any) -> None:

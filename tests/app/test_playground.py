@@ -296,10 +296,30 @@ def test_the_controls_take_up_unequal_numbers_of_a_run(store: RunStore) -> None:
     value = small("cgc").to_json()
     value["model"]["trunk"]["options"]["task_experts"] = [2, 1]
     run, _ = store.submit(RunSpec.parse(value))
-    at = visit(run=run.id)
+    at = visit(run=run.id, seed="9")  # not the run alone was asked for
+    assert "t.task_experts" not in at.query_params
     at.button(key=f"adopt.{run.id}").click().run()
     assert one(healthy(at), "t.task_experts") == "2-1"
     assert not at.toast
+
+
+def test_a_run_that_is_opened_sets_the_controls_once(store: RunStore) -> None:
+    run, _ = store.submit(small("ple"))
+    at = healthy(visit(run=run.id))
+    assert (one(at, "trunk"), one(at, "d.rows"), one(at, "epochs")) == ("ple", "500", "2")
+    assert not [button.key for button in at.button if (button.key or "").startswith("adopt")]
+    at.selectbox(key="trunk").select("cgc").run()
+    assert one(healthy(at.run()), "trunk") == "cgc"
+
+
+def test_what_a_link_asks_for_in_vain_is_told_once() -> None:
+    at = visit(data="nosuch", epochs="-5", seed="x", **{"d.rows": "9" * 40})
+    (toast,) = at.toast
+    for said in ("data=nosuch", "epochs=-5", "seed=x", "d.rows=999999"):
+        assert said in toast.value
+    assert "9" * 30 not in toast.value
+    assert {name for name in at.query_params} <= {"run"}
+    assert not healthy(at.run()).toast
 
 
 def test_options_without_a_control_are_told(store: RunStore) -> None:
