@@ -318,7 +318,7 @@ def test_what_a_link_asks_for_in_vain_is_told_once() -> None:
     for said in ("data=nosuch", "epochs=-5", "seed=x", "d.rows=999999"):
         assert said in toast.value
     assert "9" * 30 not in toast.value
-    assert {name for name in at.query_params} <= {"run"}
+    assert set(at.query_params) <= {"run"}
     assert not healthy(at.run()).toast
 
 
