@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app import analysis
 from app.i18n import mark, tr
 from app.jobs import settings
 from mtl_core.atomic import write_atomically
 from mtl_core.data.base import DataError
-from mtl_core.data.table import Guess, check_upload, guess
+from mtl_core.data.table import Guess, Table, check_upload, guess
 from mtl_core.data.table.labels import KNOWN
+from mtl_core.data.table.places import HASH_DIGITS, find
 from mtl_core.schema import Feature, Task
+from mtl_core.spec import fingerprint
 
 #: What a column may be used as, and the kind of feature that makes of it.
 USES = {
@@ -32,15 +35,25 @@ USES = {
 #: Why a column has its use, where this module decides it.
 SAID, UNKNOWN, BY_HAND = mark("so says the schema"), mark("not in the schema"), mark("chosen by hand")
 REASONS = (SAID, UNKNOWN, BY_HAND)
+#: The made-up shop log that stands in until there is a file, as a choice.
+EXAMPLE, EXAMPLE_NAME = "example", mark("A made-up shop log (example)")
+#: What the data of a run are called in links: this and a fingerprint.
+_OF_RUN = re.compile(r"run-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class OwnFile:
-    """One file and its settled options for the data set `table`."""
+    """One file and its options for the data set `table`: as they were settled, or as a run had them."""
 
     id: str
     name: str
     options: dict[str, Any]
+
+    @property
+    def readable(self) -> dict[str, Any]:
+        """The options with the place of the file on this machine, where it is here."""
+        place = _place(self.options)
+        return self.options if place is None else {**self.options, "path": str(place)}
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def keep(name: str, content: bytes) -> Path:
     """
     check_upload(name, len(content))
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).name)[-60:] or "table.csv"
-    path = folder() / f"{hashlib.sha256(content).hexdigest()[:12]}-{safe}"
+    path = folder() / f"{hashlib.sha256(content).hexdigest()[:HASH_DIGITS]}-{safe}"
     if not path.is_file():
         write_atomically(path, lambda temporary: temporary.write_bytes(content))
     return path
@@ -219,6 +232,57 @@ def settled() -> dict[str, OwnFile]:
             options = json.loads(side.read_text(encoding="utf-8"))
             found[path.name] = OwnFile(path.name, _title(path), options)
     return found
+
+
+def of_run(options: Mapping[str, Any]) -> str:
+    """The id by which the data of a run can be chosen: its file with its own schema, whatever was settled since."""
+    wanted = _written_out(options)
+    if wanted == _written_out({}):
+        return EXAMPLE
+    for own in settled().values():
+        if _written_out(own.options) == wanted:
+            return own.id
+    name = f"run-{fingerprint(wanted)}"
+    text = json.dumps(wanted)
+    write_atomically(_of_run_file(name), lambda p: p.write_text(text, encoding="utf-8"))
+    return name
+
+
+def chosen_of_run(name: str) -> OwnFile | None:
+    """The data of a run that `of_run` has kept under this id."""
+    if not _OF_RUN.fullmatch(name) or not _of_run_file(name).is_file():
+        return None
+    options = json.loads(_of_run_file(name).read_text(encoding="utf-8"))
+    called = _called(options)
+    return OwnFile(name, tr("{file}, with the columns of an earlier run", file=called), options)
+
+
+def absent(data: Mapping[str, Any]) -> str | None:
+    """Why the data of a spec cannot be trained on here: their file is not here. None: it is, or they need none."""
+    options = data["options"]
+    if data["name"] != analysis.OWN_FILE or not options.get("path") or _place(options) is not None:
+        return None
+    return tr("This run used {file}, which is not here; bring the same file to go on.", file=_called(options))
+
+
+def _place(options: Mapping[str, Any]) -> Path | None:
+    """Where a worker would find the file."""
+    try:
+        return find(str(options.get("path", "")), str(options.get("sha256", "")), settings.table_folders())
+    except DataError:
+        return None
+
+
+def _called(options: Mapping[str, Any]) -> str:
+    return analysis.data_title({"data": {"name": analysis.OWN_FILE, "options": options}})
+
+
+def _written_out(options: Mapping[str, Any]) -> dict[str, Any]:
+    return Table.model_validate(dict(options)).model_dump(mode="json")
+
+
+def _of_run_file(name: str) -> Path:
+    return folder() / "of-runs" / f"{name}.json"
 
 
 def _beside(path: Path, suffix: str) -> Path:

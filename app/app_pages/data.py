@@ -21,7 +21,7 @@ with st.sidebar:
     st.caption(in_short(schema))
     if name == "table":
         own = file_choice()
-        options, title = dict(own.options), own.name
+        options, title = dict(own.readable), own.name
     else:
         title = title_of("dataset", name)
         url = UrlValues("data")

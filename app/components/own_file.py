@@ -13,23 +13,30 @@ from app import own_files
 from app.components.url_choice import url_choice
 from app.core_sentences import sentence
 from app.i18n import language, mark, tr
-from app.own_files import LabelChoice, OwnFile
+from app.own_files import EXAMPLE, EXAMPLE_NAME, LabelChoice, OwnFile
 from mtl_core.data.base import DataError
 from mtl_core.data.table import MAX_UPLOAD_MB, Guess
 
-EXAMPLE, EXAMPLE_NAME = "example", mark("A made-up shop log (example)")
 #: A schema is text; a larger file is something else.
 MAX_SCHEMA_MB = 2
 
 
 def file_choice() -> OwnFile:
-    """Which settled file; a small made-up shop log stands in until there is one."""
+    """Which file, the newest at first; a small made-up shop log stands in until there is one.
+
+    The link names it even then: what is the newest file changes. The data of a run are a choice while they are chosen.
+    """
     files = own_files.settled()
-    names = [*files, EXAMPLE]
-    chosen = url_choice(
-        tr("File"), names, names[0], "file", lambda i: files[i].name if i in files else tr(EXAMPLE_NAME)
-    )
-    return files.get(chosen, OwnFile(EXAMPLE, tr(EXAMPLE_NAME), {}))
+    asked = st.query_params.get("file")
+    for name in (asked, st.session_state.get("file")):
+        if (own := own_files.chosen_of_run(str(name))) is not None:
+            files[own.id] = own
+    files[EXAMPLE] = OwnFile(EXAMPLE, tr(EXAMPLE_NAME), {})
+    if st.session_state.get("file") not in files:
+        st.session_state["file"] = next(iter(files))
+        if asked is not None and asked not in files:
+            st.toast(tr("There is no file {file} here; showing another.", file=asked[:40]))
+    return files[url_choice(tr("File"), list(files), "", "file", lambda i: files[i].name)]
 
 
 def upload_card() -> None:

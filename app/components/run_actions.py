@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import exchange, report, run_list, services, wording
+from app import exchange, own_files, report, run_list, services, wording
 from app.charts.runs import MOST_RUNS
 from app.components.run_table import SELECTED
 from app.downloads import file_stem
@@ -22,6 +22,8 @@ from app.run_list import Listed
 FEWEST_COMPARED = 2
 #: Deleted runs of the last press, for Undo; what was said of the last file.
 DELETED, SAID = "runs.deleted", "runs.said"
+#: Why the ticked runs could not be queued, and which they were.
+REFUSED = "runs.refused"
 #: Megabytes of a file of runs.
 LARGEST_FILE = 50
 
@@ -62,6 +64,9 @@ def actions(chosen: Sequence[Listed]) -> None:
             icon=":material/description:", disabled=not finished, key="runs.report", on_click="ignore",
             help=tr("One HTML page that opens without a network: differences, scores with intervals, curves, gates"),
         )  # fmt: skip
+    refused, why = st.session_state.get(REFUSED, ((), ""))
+    if why and {record.id for record in records}.issuperset(refused):
+        st.error(why, title=tr("Nothing was queued"))
     if not chosen:
         st.caption(tr("Tick one run to see it below, two to six to compare them."))
     elif len(records) > 1 and not few:
@@ -103,7 +108,16 @@ def _report(records: Sequence[RunRecord]) -> str:
     return report.page([report.Told(r, library.history(r.id), labels.get(r.id, Labels())) for r in records])
 
 
+def _refused(records: Sequence[RunRecord]) -> bool:
+    """Would one of them only fail, for want of its file? Said below the buttons while these runs are ticked."""
+    why = list(dict.fromkeys(filter(None, (own_files.absent(record.spec["data"]) for record in records))))
+    st.session_state[REFUSED] = [record.id for record in records], wording.passage(*why)
+    return bool(why)
+
+
 def _rerun(records: Sequence[RunRecord]) -> None:
+    if _refused(records):
+        return
     library = services.library()
     known, names = library.records(), []
     for record in records:
@@ -118,6 +132,8 @@ def _rerun(records: Sequence[RunRecord]) -> None:
 
 
 def _resume(records: Sequence[RunRecord]) -> None:
+    if _refused(records):
+        return
     for record in records:
         services.library().store.resume(record.id)
     services.executor().ensure_worker()

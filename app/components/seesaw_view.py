@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import analysis, gains, services, sweeps, wording
+from app import analysis, gains, own_files, services, sweeps, wording
 from app.analysis import Budget, Seesaw
 from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
 from app.components.figure_files import offered, remember
@@ -178,6 +178,10 @@ def missing_yardsticks(picture: Seesaw, key: str) -> None:
         title=tr("Missing yardstick"),
     )
     count = len(picture.missing)
+    absent = own_files.absent(picture.missing[0].record.spec["data"])  # they are all of the same data
+    if absent:
+        st.caption(absent)
+        return
     st.button(
         trn("Train the missing single-task run", "Train the missing single-task runs ({n})", count),
         icon=":material/play_arrow:", key=f"{key}.missing", on_click=_train,

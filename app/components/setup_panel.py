@@ -50,6 +50,11 @@ class Setup:
     problem: str | None
     size: Size | None = None
 
+    @property
+    def trainable(self) -> bool:
+        """Can a run be made of it on this machine?"""
+        return self.spec is not None and self.problem is None
+
 
 def preset_strip() -> None:
     """One click sets data and model; a single-choice row that remembers nothing."""
@@ -74,10 +79,7 @@ def published_systems() -> None:
 
 def adopt(spec: RunSpec) -> None:
     """Set all controls to a spec; for callbacks."""
-    file = None
-    if spec.data.name == "table":
-        path = spec.data.options.get("path")
-        file = next((i for i, own in own_files.settled().items() if own.options.get("path") == path), None)
+    file = own_files.of_run(spec.data.options) if spec.data.name == "table" else None
     load(query_of(spec, file), keep=["run", "epoch"])
     st.session_state[ADOPTED] = spec.key
 
@@ -157,6 +159,7 @@ def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, A
         st.page_link("app_pages/data.py", label=tr("Bring another file"), icon=":material/upload_file:")
         st.caption(in_short(schema))
         return options
+    st.query_params.pop("file", None)
     start = start_of(dataset, "dataset", dataset, ())
     form = Form(f"play.{dataset}", (), url, PREFIXES["dataset"])
     options = options_form(schema, start, form)
@@ -290,7 +293,7 @@ def _tell_of_adopted(spec: RunSpec | None) -> None:
 def _parsed(value: dict[str, Any]) -> Setup:
     try:
         spec = RunSpec.parse(value)
-        return Setup(spec, None, parameter_count(spec))
+        return Setup(spec, own_files.absent(value["data"]), parameter_count(spec))
     except SpecError as error:
         return Setup(None, told(error))
 

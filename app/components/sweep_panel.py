@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import analysis, services, sweeps, wording
+from app import analysis, own_files, services, sweeps, wording
 from app.analysis import OWN_FILE, Budget
 from app.components.options_form import Form, options_form
 from app.components.url_choice import url_choice, url_choices, url_integer, url_switch
@@ -45,6 +45,7 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
             wanted = sweeps.plan(order) if order.fits else None
         except SpecError as error:
             problem = told(error)
+        problem = problem or own_files.absent(json.loads(order.data))
         if not order.fits:
             problem = tr(
                 "That makes {n:,} runs; one sweep has at most {most}: take fewer models or seeds.",
@@ -52,7 +53,7 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
             )  # fmt: skip
         label, text, there = (tr("Train"), "", False) if wanted is None else _outlook(wanted, records)
         # The button comes first on the screen. No callback: it would get what the controls said one run ago.
-        nothing = wanted is None or (there and wanted.budget == budget.key)
+        nothing = wanted is None or problem is not None or (there and wanted.budget == budget.key)
         if top.button(
             label, type="primary", icon=":material/play_arrow:", width="stretch", key="sweep.train",
             disabled=nothing,

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import own_files
+from app.jobs.records import RunRecord
+from app.jobs.store import RunStore
 from app.own_files import LabelChoice, adopt, revise
+from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DataError
 from mtl_core.data.table import Guess, Table
 from mtl_core.schema import Feature, Task
+from mtl_core.spec import RunSpec
 from tests.app.conftest import healthy, visit
 
 HEADER = "user_id,age,day,place,seen,click,buy,rest\n"
@@ -220,3 +226,82 @@ def test_what_the_page_offers_to_save_can_be_brought_back(found: Guess, home: Pa
     again = adopt(found, side.read_bytes())
     (options,) = own_files.folder().glob("*.json")
     assert again.options("") | {"path": 0} == json.loads(options.read_text(encoding="utf-8")) | {"path": 0}
+
+
+# The data of a run
+
+
+@pytest.fixture
+def run(store: RunStore, kept: Path, found: Guess) -> RunRecord:
+    """A run of the file with all of its labels, made before the file's schema was changed to one label."""
+    options = own_files.settle(kept, found).options
+    record, _ = store.submit(own_spec(options))
+    only_click = {column.name: column.use for column in found.columns} | {"buy": "left out"}
+    own_files.settle(kept, revise(found, only_click, [LabelChoice("click", "binary")]))
+    return record
+
+
+def own_spec(options: dict[str, Any]) -> RunSpec:
+    """A short run of a file of one's own."""
+    return preset_spec("table", "mmoe", data={"name": "table", "options": options})
+
+
+def adopted(record: RunRecord) -> AppTest:
+    """The playground with its controls set to the run."""
+    at = healthy(visit("playground", run=record.id))
+    at.button(key=f"adopt.{record.id}").click().run()
+    assert [element.message for element in at.exception] == []
+    return at
+
+
+def test_the_controls_take_the_schema_of_a_run_not_the_one_settled_since(run: RunRecord) -> None:
+    """Both of its labels, its name in the link, and no word about options that have no control."""
+    at = healthy(adopted(run))
+    assert not at.toast
+    assert at.session_state["file"].startswith("run-")
+    assert at.query_params["file"] == at.session_state["file"]
+    assert not at.button(key="train").disabled
+    # Whoever opens the link trains the very same.
+    link = dict(at.query_params)
+    again = healthy(visit("playground", **link))
+    assert f"adopt.{run.id}" not in {button.key for button in again.button}
+
+
+def test_a_run_of_a_file_that_is_not_here_names_it_and_cannot_be_trained(run: RunRecord, kept: Path) -> None:
+    """It was made on another machine: the alert stays until the same content is brought, under whatever name."""
+    content = kept.read_bytes()
+    kept.unlink()
+    at = adopted(run)
+    assert [error.value for error in at.error] == [
+        "This run used january.csv, which is not here; bring the same file to go on."
+    ]
+    assert at.button(key="train").disabled
+    assert [error.value for error in at.run().error] != []
+    brought = own_files.keep("the same.csv", content)
+    assert not healthy(at.run()).button(key="train").disabled
+    options = {**run.spec["data"]["options"], "path": str(brought)}
+    elsewhere = Table.model_validate(run.spec["data"]["options"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEESAW_TABLES", str(own_files.folder()))
+        pd.testing.assert_frame_equal(elsewhere.frames(0).test, Table.model_validate(options).frames(0).test)
+
+
+def test_nothing_is_queued_that_would_only_miss_its_file(store: RunStore, run: RunRecord, kept: Path) -> None:
+    """Next seed says which file is wanted; with it, the next seed is queued on the very same data."""
+    content = kept.read_bytes()
+    kept.unlink()
+    at = healthy(visit("runs", selected=run.id))
+    at.button(key="runs.rerun").click().run()
+    assert "january.csv, which is not here" in at.error[0].value
+    assert len(store.runs()) == 1
+    own_files.keep("january.csv", content)
+    at.button(key="runs.rerun").click().run()
+    assert [record.seed for record in healthy(at) and store.runs()] == [1, 0]
+    assert store.runs()[0].spec["data"] == run.spec["data"]
+
+
+def test_a_link_that_names_a_file_of_another_machine_says_so(home: Path) -> None:
+    """The example stands in, and not in silence."""
+    at = healthy(visit("playground", data="table", file="0123456789ab-nowhere.csv"))
+    assert "0123456789ab-nowhere.csv" in at.toast[0].value
+    assert at.query_params["file"] == "example"

@@ -81,7 +81,7 @@ class Table(DatasetOptions):
         return Schema(features=cast(Any, self.features), tasks=cast(Any, self.tasks))
 
     def frames(self, seed: int) -> Frames:
-        source = open_table(self.path, self.encoding, self.separator, self.decimal)
+        source = open_table(self.path, self.encoding, self.separator, self.decimal, self.sha256)
         if self.sha256 and source.sha256() != self.sha256:
             raise DataError(f"{source.path.name} has changed since this run was set up: its SHA-256 is another one.")
         return _Reader(self, source).frames(seed)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import zlib
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -40,22 +43,58 @@ def check_upload(name: str, size: int) -> None:
         )
 
 
-def find(path: str) -> Path:
-    """The file at this path, links and ".." resolved, if it may be read.
+#: An upload is kept under so many digits of its hash, a dash and its own name.
+HASH_DIGITS = 12
 
-    With SEESAW_TABLES set (folders, separated as in PATH), files outside these folders are refused, whether they exist
-    or not.
+
+def find(path: str, sha256: str = "", folders: str | None = None) -> Path:
+    """The file at this path, links and ".." resolved, if it may be read; else an upload of the same content.
+
+    Args:
+        path: where it lay when the run was set up: perhaps on another machine.
+        sha256: its hash, if it is known.
+        folders: separated as in PATH; files outside are refused, whether they exist or not. Empty: any file may be
+            read. None: as SEESAW_TABLES says.
 
     Raises:
         DataError: outside the allowed folders, not there, a folder, not readable, or empty.
     """
+    told = os.environ.get("SEESAW_TABLES", "") if folders is None else folders
+    places = [Path(f).expanduser().resolve() for f in told.split(os.pathsep) if f]
+    try:
+        return _at(path, places)
+    except DataError:
+        same = _upload_of(sha256, places)
+        if same is None:
+            raise
+        return same
+
+
+def _upload_of(sha256: str, folders: Sequence[Path]) -> Path | None:
+    """The upload with this hash in one of these folders."""
+    if not sha256:
+        return None
+    for folder in folders:
+        for path in sorted(folder.glob(f"{sha256[:HASH_DIGITS]}-*")):
+            state = path.stat()
+            if path.is_file() and _hash(path, state.st_mtime_ns, state.st_size) == sha256:
+                return path
+    return None
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, _changed: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _at(path: str, folders: Sequence[Path]) -> Path:
     if "\0" in path:
         raise DataError("A path cannot hold the character NUL.")
     try:
         found = Path(path).expanduser().resolve()
     except (OSError, RuntimeError) as error:  # a loop of links, a home folder that nobody has
         raise DataError(f"{path} cannot be opened: {error}.") from error
-    folders = [Path(f).expanduser().resolve() for f in os.environ.get("SEESAW_TABLES", "").split(os.pathsep) if f]
     if folders and not any(found.is_relative_to(folder) for folder in folders):
         raise DataError(f"{path} lies outside the folders that this server may read. Upload the file instead.")
     try:

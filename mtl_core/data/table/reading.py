@@ -142,11 +142,16 @@ class Source:
 
 
 def open_table(
-    path: str, encoding: Encoding = "auto", separator: Separator = "auto", decimal: Decimal = "point"
+    path: str,
+    encoding: Encoding = "auto",
+    separator: Separator = "auto",
+    decimal: Decimal = "point",
+    sha256: str = "",
 ) -> Source:
     """Find out how a file is to be read; without a path, the made-up example.
 
-    CSV, TSV, gzipped or not, and Parquet are told apart by what they hold.
+    CSV, TSV, gzipped or not, and Parquet are told apart by what they hold. With a hash, an upload of the same content
+    serves where the path leads nowhere.
 
     Raises:
         DataError: no such file, not allowed, not a table; one sentence each.
@@ -155,7 +160,7 @@ def open_table(
         from mtl_core.data.table.example import example
 
         return example()
-    found = find(path)
+    found = find(path, sha256)
     form = form_of(found)
     if form == "parquet":
         return _open_parquet(found)
