@@ -6,6 +6,7 @@ They come finished, in English, and some are kept with a run. Each is recognised
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from app import i18n
 from app.i18n import CORE, ENGLISH, language
+from app.jobs import settings
 
 #: Marks templates of sentences among the core's texts.
 CONTEXT = "sentence"
@@ -29,8 +31,13 @@ class _Known:
     translation: str
 
 
+#: An upload is kept under its hash, a dash and the name by which people know it.
+_KEPT_AS = re.compile(r"(?:/\S*/)?(?<![0-9A-Za-z])[0-9a-f]{12}-(?=\S)")
+
+
 def sentence(text: str) -> str:
-    """The sentence in the reader's language; as it is where nobody has translated it."""
+    """The sentence in the reader's language, as it is where nobody has translated it; uploads by their own names."""
+    text = _KEPT_AS.sub("", text.replace(f"{settings.uploads()}{os.sep}", ""))
     spoken = language()
     return _translated(i18n.FOLDER, spoken, text) if spoken != ENGLISH and text else text
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app import analysis
 from app.i18n import mark, tr
 from app.jobs import settings
 from mtl_core.atomic import write_atomically
 from mtl_core.data.base import DataError
-from mtl_core.data.table import Guess, Table, check_upload, guess
-from mtl_core.data.table.labels import KNOWN
-from mtl_core.data.table.places import HASH_DIGITS, find
+from mtl_core.data.table import Column, Guess, Table, check_upload, guess
+from mtl_core.data.table.labels import KNOWN, are_dates, binary, plain
+from mtl_core.data.table.places import HASH_DIGITS, find, form_of
+from mtl_core.data.table.reading import Decimal, Encoding, Separator
 from mtl_core.schema import Feature, Task
 from mtl_core.spec import fingerprint
 
@@ -85,13 +89,43 @@ def keep(name: str, content: bytes) -> Path:
     return path
 
 
-def look(path: Path) -> Guess:
+@dataclass(frozen=True)
+class Reading:
+    """How a file of text is read; auto: as found."""
+
+    separator: Separator = "auto"
+    decimal: Decimal = "auto"
+    encoding: Encoding = "auto"
+
+
+def look(path: Path, reading: Reading | None = None) -> Guess:
     """What the columns seem to be.
 
     Raises:
         DataError: no table; the message says why.
     """
-    return guess(str(path))
+    how = reading or Reading()
+    return guess(str(path), encoding=how.encoding, separator=how.separator, decimal=how.decimal)
+
+
+def is_text(path: Path) -> bool:
+    """Is there a choice in how the file is read?"""
+    try:
+        return path.stat().st_size > 0 and form_of(path) != "parquet"
+    except DataError:
+        return False
+
+
+def saved(content: bytes) -> Guess:
+    """A schema that was saved before.
+
+    Raises:
+        DataError: it is none, or says two things of one column; one sentence.
+    """
+    try:
+        return Guess.from_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(tr("This is no YAML: it is not UTF-8 text.")) from error
 
 
 def adopt(found: Guess, content: bytes) -> Guess:
@@ -103,15 +137,14 @@ def adopt(found: Guess, content: bytes) -> Guess:
     Raises:
         DataError: no schema, or one for other columns; one sentence.
     """
-    try:
-        given = Guess.from_yaml(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError(tr("This is no YAML: it is not UTF-8 text.")) from error
+    given = saved(content)
     schema = given.schema_
     labels = {task.label for task in schema.tasks}
     spaces = {task.space for task in schema.tasks if task.space is not None} - {label + KNOWN for label in labels}
     here = {column.name for column in found.columns}
-    absent = [n for n in (*(f.name for f in schema.features), *sorted(labels), *sorted(spaces)) if n not in here]
+    times = (given.time_column,) if given.split == "time" else ()
+    used = (*(f.name for f in schema.features), *sorted(labels), *sorted(spaces), *times)
+    absent = [name for name in used if name not in here]
     if absent:
         raise DataError(
             tr(
@@ -144,6 +177,9 @@ def adopt(found: Guess, content: bytes) -> Guess:
         "columns": tuple(columns),
         "time_column": given.time_column if given.time_column in here else "",
         "notes": (note,) if news else (),
+        "separator": found.separator,
+        "decimal": found.decimal,
+        "encoding": found.encoding,
     }
     return given.model_copy(update=update)
 
@@ -157,8 +193,35 @@ def _use(feature: Feature, known: str, dates: Sequence[str]) -> str:
     return "id" if feature.kind == "categorical" and known == "id" else feature.kind
 
 
-def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice]) -> Guess:
+def time_columns(found: Guess, uses: Mapping[str, str]) -> list[str]:
+    """Columns that a split by time can go by: dates, and numbers that are read as such; the likeliest first."""
+    several = [column for column in found.columns if column.distinct > 2]
+    dates = [c.name for c in several if _holds_dates(c) and uses[c.name] != "label"]
+    numbers = [c.name for c in several if _holds_numbers(c) and uses[c.name] in ("numeric", "left out")]
+    return sorted([*dates, *numbers], key=lambda name: name != found.time_column)
+
+
+def _holds_dates(column: Column) -> bool:
+    return bool(column.examples) and are_dates(column.examples)
+
+
+def _holds_numbers(column: Column) -> bool:
+    try:
+        return bool(column.examples) and all(math.isfinite(float(value)) for value in column.examples)
+    except ValueError:
+        return False
+
+
+def revise(
+    found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice], time_column: str | None = None
+) -> Guess:
     """The guess, corrected by a person.
+
+    Args:
+        found: what it was.
+        uses: by column.
+        labels: what is to be predicted.
+        time_column: the column that a split by time goes by; empty: the split is random; None: as it was.
 
     Raises:
         DataError: a choice that does not fit; one sentence.
@@ -177,7 +240,11 @@ def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice])
             role = "position" if use == "position" else None
             features.append(Feature(name=column.name, kind=kind, role=role))
     chosen = [choice for choice in labels if uses.get(choice.label, before.get(choice.label)) == "label"]
-    dates = tuple(name for name, use in uses.items() if use == "date")
+    _check_values(found, chosen)
+    by_time = found.split == "time" if time_column is None else bool(time_column)
+    time = time_column or found.time_column
+    goes_by = {c.name for c in found.columns if by_time and c.name == time and _holds_dates(c)}
+    dates = tuple(name for name, use in uses.items() if use == "date" or name in goes_by)
     columns = tuple(
         column.model_copy(update={"use": uses[column.name], "reason": BY_HAND})
         if uses.get(column.name, column.use) != column.use
@@ -191,10 +258,32 @@ def revise(found: Guess, uses: Mapping[str, str], labels: Sequence[LabelChoice])
             "tasks": _tasks(found, chosen),
             "positive": {c.label: c.positive for c in chosen if c.kind == "binary" and c.positive},
             "dates": dates,
+            "split": "time" if by_time else "random",
+            "time_column": time,
         }
     )
     _ = revised.schema_  # raises in one sentence what does not fit together
     return revised
+
+
+def usual_positive(column: Column) -> str | None:
+    """The value that counts as positive without a word: the 1 of 0 and 1, the true of true and false."""
+    for pair in ({"0", "1"}, {"false", "true"}):
+        if column.values and {plain(value) for value in column.values} <= pair:
+            return next((value for value in column.values if plain(value) in ("1", "true")), None)
+    return None
+
+
+def _check_values(found: Guess, labels: Sequence[LabelChoice]) -> None:
+    """Refuse a binary label of other values than 0 and 1 where nobody has said which of them is meant.
+
+    Raises:
+        DataError: as a run of it would.
+    """
+    values = {column.name: column.values for column in found.columns}
+    for choice in labels:
+        if choice.kind == "binary" and (all_of_them := values[choice.label]):
+            binary(choice.label, all_of_them, np.arange(len(all_of_them), dtype=np.int32), choice.positive or None)
 
 
 def _tasks(found: Guess, chosen: Sequence[LabelChoice]) -> tuple[Task, ...]:
@@ -216,11 +305,16 @@ def _tasks(found: Guess, chosen: Sequence[LabelChoice]) -> tuple[Task, ...]:
 
 
 def settle(path: Path, revised: Guess) -> OwnFile:
-    """Keep the schema beside the file, and its options for runs."""
+    """Keep the schema beside the file, and its options for runs; a schema that no run could have changes nothing.
+
+    Raises:
+        DataError: labels, dates or numbers are not what the schema says of them; one sentence.
+    """
     options = revised.options(str(path))
+    Table.model_validate(options).frames(0)
     write_atomically(_beside(path, ".yaml"), lambda p: p.write_text(revised.to_yaml(), encoding="utf-8"))
     write_atomically(_beside(path, ".json"), lambda p: p.write_text(json.dumps(options), encoding="utf-8"))
-    return OwnFile(path.name, _title(path), options)
+    return OwnFile(path.name, title(path), options)
 
 
 def settled() -> dict[str, OwnFile]:
@@ -230,7 +324,7 @@ def settled() -> dict[str, OwnFile]:
         path = side.with_suffix("")
         if path.is_file():
             options = json.loads(side.read_text(encoding="utf-8"))
-            found[path.name] = OwnFile(path.name, _title(path), options)
+            found[path.name] = OwnFile(path.name, title(path), options)
     return found
 
 
@@ -289,5 +383,6 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _title(path: Path) -> str:
+def title(path: Path) -> str:
+    """The name under which an upload was brought."""
     return path.name.split("-", maxsplit=1)[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import is_example
 from app.names import USUAL, model_name, system_of
-from mtl_core.spec import RunSpec
+from mtl_core.spec import RunSpec, fingerprint
 
 #: State -> the word for it, also in links; what people pause is "stopped" in the store.
 STATES = {
@@ -71,6 +72,7 @@ class Filter:
     """What is looked for; empty means anything."""
 
     text: str = ""
+    #: As `data_key` calls them.
     data: tuple[str, ...] = ()
     trunks: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
@@ -80,12 +82,27 @@ class Filter:
         """Of each kind any choice will do; of the words and tags, all must be there."""
         record = run.record
         return (
-            (not self.data or record.dataset in self.data)
+            (not self.data or data_key(record) in self.data)
             and (not self.trunks or record.trunk in self.trunks)
             and (not self.states or run.state in self.states)
             and set(self.tags) <= set(run.labels.tags)
             and all(_says(run, word) for word in self.text.casefold().split())
         )
+
+
+def data_key(record: RunRecord) -> str:
+    """By what runs of the same data are filtered: the data set, or the file of one's own."""
+    options = record.spec["data"]["options"]
+    if record.dataset != analysis.OWN_FILE or not options["path"]:
+        return record.dataset
+    return f"{record.dataset}-{options['sha256'][:12] or fingerprint(options['path'])}"
+
+
+def data_titles(records: Iterable[RunRecord]) -> dict[str, str]:
+    """What the data of these runs are called, by their keys; files of one name have their hashes behind it."""
+    found = {data_key(record): analysis.data_title(record.spec) for record in records}
+    often = Counter(found.values())
+    return {key: name if often[name] == 1 else f"{name} ({key.partition('-')[2][:4]})" for key, name in found.items()}
 
 
 def _says(run: Listed, word: str) -> bool:

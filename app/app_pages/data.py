@@ -34,7 +34,10 @@ with st.sidebar:
     seed = url_integer(tr("Seed"), 0, 2**31 - 1, 0, "data.seed", "seed")
 
 if name == "table":
-    upload_card()
+    if upload_card(own):
+        st.subheader(tr("Still in use: {file}", file=title))
+else:
+    st.query_params.pop("file", None)
 rows = options.get("rows")
 if isinstance(rows, int) and rows > PREVIEW_ROWS:
     options["rows"] = PREVIEW_ROWS

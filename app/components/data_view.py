@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app import wording
+from app.analysis import split_line
 from app.charts.data import NONE, feature_against_label, funnel, label_correlation, label_overlap, label_rates
 from app.charts.palette import hue
 from app.components.figure_files import offered
@@ -85,12 +86,11 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
     told = zip(summary.rows["split"], summary.rows["rows"], strict=True)
     sizes = wording.commas([tr("{n:,} {split}", n=n, split=tr(SPLITS[split])) for split, n in told])
     features = len(schema.features)
-    st.caption(
-        tr(
-            "{data}: {sizes} rows · {features} features · seed {seed}",
-            data=title, sizes=sizes, features=features, seed=seed,
-        )
+    line = tr(
+        "{data}: {sizes} rows · {features} features · seed {seed}",
+        data=title, sizes=sizes, features=features, seed=seed,
     )  # fmt: skip
+    st.caption(" · ".join(filter(None, (line, split_line(name, options)))))
     if len(summary.funnel):
         left, right = st.columns(2)
         with left:

@@ -34,7 +34,9 @@ def all_runs(with_examples: bool) -> list[Listed]:
 
 def filtered(runs: Sequence[Listed]) -> list[Listed]:
     """Draw the filters; the runs that they let through, in the chosen order."""
-    known_data = [name for name in names("dataset") if any(run.record.dataset == name for run in runs)]
+    called = run_list.data_titles(run.record for run in runs)
+    places = names("dataset")
+    known_data = sorted(called, key=lambda name: (places.index(name.partition("-")[0]), called[name]))
     known_trunks = [name for name in names("trunk") if any(run.record.trunk == name for run in runs)]
     known_tags = sorted({tag for run in runs for tag in run.labels.tags})
     # Not columns: on a phone each of them would take a line of its own.
@@ -44,9 +46,7 @@ def filtered(runs: Sequence[Listed]) -> list[Listed]:
             icon=":material/search:", placeholder=tr("name, option, note, id"),
         )  # fmt: skip
         anything = tr("Any")
-        data = url_choices(
-            tr("Data"), known_data, "dataset", lambda n: title("dataset", n), placeholder=anything, width=WIDTH
-        )
+        data = url_choices(tr("Data"), known_data, "dataset", lambda n: called[n], placeholder=anything, width=WIDTH)
         trunks = url_choices(
             tr("Trunk"), known_trunks, "model", lambda n: title("trunk", n), placeholder=anything, width=WIDTH
         )

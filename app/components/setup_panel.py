@@ -88,7 +88,8 @@ def _apply_preset() -> None:
     chosen = st.session_state.get("preset")
     if chosen in PRESETS:
         query = PRESETS[chosen]
-        load(query)
+        newest = {"file": next(iter(own_files.settled()), own_files.EXAMPLE)} if query.get("data") == "table" else {}
+        load({**query, **newest})
         if set(query) <= {"data", "trunk"}:
             st.session_state[SHOW] = query.get("data", DEFAULT_DATA), query.get("trunk", DEFAULT_TRUNK)
         # Nothing stays chosen, so that the same preset can be had again after something was changed by hand.
@@ -155,8 +156,17 @@ def setup_panel() -> Setup:
 def _data_options(url: UrlValues, dataset: str, more: list[_Put]) -> dict[str, Any]:
     schema = registry.schema_of("dataset", dataset)
     if dataset == "table":
-        options = dict(file_choice().options)
-        st.page_link("app_pages/data.py", label=tr("Bring another file"), icon=":material/upload_file:")
+        own = file_choice()
+        options = dict(own.options)
+        if own.id == own_files.EXAMPLE:
+            st.caption(tr("A made-up shop log stands in until you bring a file."))
+            label = tr("Bring your own file")
+        else:
+            label = tr("Bring another file")
+        st.page_link(
+            "app_pages/data.py", label=label, icon=":material/upload_file:",
+            query_params={"data": "table", "file": own.id},
+        )  # fmt: skip
         st.caption(in_short(schema))
         return options
     st.query_params.pop("file", None)

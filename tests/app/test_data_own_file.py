@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import own_files
+from app import analysis, own_files
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from app.own_files import LabelChoice, adopt, revise
 from mtl_core.comparison import preset_spec
 from mtl_core.data.base import DataError
 from mtl_core.data.table import Guess, Table
-from mtl_core.schema import Feature, Task
+from mtl_core.schema import Task
 from mtl_core.spec import RunSpec
 from tests.app.conftest import healthy, visit
 
@@ -103,22 +103,19 @@ def test_a_new_column_is_left_out_and_named(found: Guess, home: Path) -> None:
 
 
 def test_what_was_edited_by_hand_counts_over_the_table_of_uses(found: Guess) -> None:
-    """Features and labels are the schema; bins, names of tasks and sample spaces have no column of their own."""
-    schema = corrected(found)
-    edited = schema.model_copy(
+    """Bins, names of tasks and sample spaces have no control of their own on the page, and stay as the file says."""
+    schema = found.model_copy(
         update={
-            "features": (Feature(name="user_id", kind="categorical"), Feature(name="age", kind="numeric", bins=8)),
+            "features": tuple(f.model_copy(update={"bins": 8}) if f.name == "age" else f for f in found.features),
             "tasks": (Task(name="ctr", label="click"), Task(name="cvr", label="buy", space="click", after="ctr")),
         }
     )
-    again = adopt(found, saved(edited))
+    again = adopt(found, saved(schema, ("name: day\n  use: date", "name: day\n  use: left out")))
     uses = {c.name: c.use for c in again.columns}
-    assert uses["age"] == "numeric"
-    assert uses["user_id"] == "id"
-    assert uses["place"] == uses["day"] == "left out"
+    assert uses["day"] == "left out"
     settled = revise(again, uses, choices(again))
-    assert settled.features == edited.features
-    assert settled.tasks == edited.tasks  # though the label of the task before is called otherwise than the task
+    assert settled.features == tuple(f for f in schema.features if f.name != "day")
+    assert settled.tasks == schema.tasks  # though the label of the task before is called otherwise than the task
 
 
 @pytest.mark.parametrize(
@@ -144,11 +141,11 @@ def test_what_is_no_schema_is_refused(found: Guess, content: bytes, said: str) -
     ("change", "said"),
     [
         (("name: user_id", "name: member"), "This schema is for another file: it uses the column `member`"),
-        (("label: buy", "label: bought"), "This schema is for another file: it uses the column `bought`"),
+        (("label: buy", "label: bought"), "The schema calls `buy` a label, but none of its tasks has it."),
         (("space: null", "space: shown"), "This schema is for another file: it uses the column `shown`"),
         (("positive: {}", "positive: {age: '3'}"), "The schema gives `age` a positive value, but"),
-        (("label: buy", "label: age"), "These columns are labels, sample spaces or hidden, so no feature: age."),
-        (("kind: categorical", "kind: colour"), "This is no schema: features.0.kind: "),
+        (("label: buy", "label: age"), "The schema says two things of `age`: categorical under columns, and the label"),
+        (("use: categorical", "use: colour"), "This is no schema: columns.1.use: "),
     ],
 )
 def test_a_schema_that_does_not_fit_is_refused(found: Guess, change: tuple[str, str], said: str) -> None:
@@ -226,6 +223,122 @@ def test_what_the_page_offers_to_save_can_be_brought_back(found: Guess, home: Pa
     again = adopt(found, side.read_bytes())
     (options,) = own_files.folder().glob("*.json")
     assert again.options("") | {"path": 0} == json.loads(options.read_text(encoding="utf-8")) | {"path": 0}
+
+
+def picked(at: AppTest, ending: str) -> Any:
+    """The list of the card whose key ends so."""
+    (found,) = [box for box in at.selectbox if box.key.startswith("own.") and box.key.endswith(ending)]
+    return found
+
+
+def test_labels_offer_their_values_and_a_missing_choice_blocks_the_button(home: Path) -> None:
+    """Three grades: nothing can be used until one of them is said to be the positive one."""
+    lines = [f"{20 + i % 40},{int(i % 3 == 0)},{('bad', 'good', 'ok')[i % 3]}" for i in range(400)]
+    at = upload("\n".join(["age,click,grade", *lines]).encode(), ("s.yaml", LABELLED))
+    assert picked(at, ".grade.positive").options == ["bad", "good", "ok"]
+    assert picked(at, ".grade.positive").value is None
+    assert "`grade` has three values (bad, good, ok)" in at.error[0].value
+    assert "own.settle" not in {button.key for button in at.button}
+    picked(at, ".grade.positive").set_value("good").run()
+    healthy(at).button(key="own.settle").click().run()
+    (settled,) = own_files.settled().values()
+    assert settled.options["positive"] == {"grade": "good"}
+
+
+#: `grade` is a label; the person who wrote this did not say which value counts.
+LABELLED = b"""
+rows: 400
+columns:
+- {name: age, use: numeric, reason: '', missing: 0, distinct: 40}
+- {name: click, use: label, reason: '', missing: 0, distinct: 2}
+- {name: grade, use: label, reason: '', missing: 0, distinct: 3}
+tasks:
+- {name: click, label: click}
+- {name: grade, label: grade}
+"""
+
+
+def test_a_schema_that_no_run_could_have_leaves_the_good_one_in_place(kept: Path, found: Guess) -> None:
+    """It is tried before it takes the place of what works; the sentence stays."""
+    good = own_files.settle(kept, found)
+    numbers = {column.name: column.use for column in found.columns} | {"user_id": "numeric"}
+    with pytest.raises(DataError, match="`user_id` should hold numbers"):
+        own_files.settle(kept, revise(found, numbers, choices(found)))
+    assert own_files.settled() == {good.id: good}
+    bad = saved(found, ("name: user_id\n  use: id", "name: user_id\n  use: numeric"))
+    at = upload(schema=("bad.yaml", bad))
+    at.button(key="own.settle").click().run()
+    assert "`user_id` should hold numbers" in at.error[0].value
+    assert "`user_id` should hold numbers" in at.run().error[0].value
+    assert own_files.settled() == {good.id: good}
+
+
+def test_what_is_below_an_upload_says_whose_it_is(home: Path) -> None:
+    """Before it is in use, and after one that failed, the charts are those of the file before."""
+    at = upload()
+    assert [head.value for head in at.subheader] == ["Still in use: A made-up shop log (example)"]
+    at.button(key="own.settle").click().run()
+    assert not at.subheader
+    assert "january.csv is in use" in at.success[0].value
+    assert at.query_params["file"] == at.session_state["file"]
+    (link,) = [link for link in at.get("page_link") if link.proto.label == "Train on this file"]
+    assert f"file={at.session_state['file']}" in link.proto.query_string
+    at.file_uploader(key="own.upload").upload("empty.csv", b"", "text/csv").run()
+    assert [error.value for error in at.error] == ["empty.csv is empty: it has 0 bytes."]
+    assert [head.value for head in at.subheader] == ["Still in use: january.csv"]
+
+
+def test_the_page_offers_how_a_file_is_read(home: Path) -> None:
+    """As found at first; another separator gives other columns, and what cannot be read says why."""
+    bill = rows(0).replace(b",", b";").replace(b";i", b";0,5;i").replace(b"place;", b"place;price;")
+    at = healthy(upload(bill))
+    assert uses_shown(at)["price"] in ("numeric", "left out")  # one value only
+    assert picked(at, "own.decimal." + next(own_files.folder().glob("*.csv")).name).value == "auto"
+    separator = next(box for box in at.selectbox if box.key.startswith("own.separator."))
+    assert "semicolon" in separator.options[0]
+    separator.set_value("tab").run()
+    assert "one column only" in at.error[0].value
+    next(box for box in at.selectbox if box.key.startswith("own.separator.")).set_value("auto").run()
+    healthy(at).button(key="own.settle").click().run()
+    (settled,) = own_files.settled().values()
+    assert (settled.options["separator"], settled.options["decimal"]) == ("semicolon", "comma")
+
+
+def test_a_split_by_time_is_offered_kept_and_named(found: Guess) -> None:
+    """Dates first; the latest rows are the test, and both the link's file and the schema say so."""
+    at = upload()
+    picked(at, ".split.how").set_value("time").run()
+    assert picked(at, ".split.column").options[0] == "day"
+    at.button(key="own.settle").click().run()
+    assert any("split by time (day)" in caption.value for caption in healthy(at).caption)
+    (settled,) = own_files.settled().values()
+    frames = Table.model_validate(settled.options).frames(0)
+    assert frames.train["day"].max() <= frames.test["day"].min()
+    (side,) = own_files.folder().glob("*.yaml")
+    again = adopt(found, side.read_bytes())
+    assert again.options(settled.options["path"]) == settled.options
+    label = analysis.budget_label(own_spec(settled.options))
+    assert label.startswith("january.csv · split by time (day) · ")
+
+
+def test_days_that_are_no_feature_can_still_split_the_rows(found: Guess) -> None:
+    """A column that is left out is read as dates where the split goes by it, and survives the YAML."""
+    uses = {column.name: column.use for column in found.columns} | {"day": "left out"}
+    revised = revise(found, uses, choices(found), "day")
+    assert own_files.time_columns(revised, uses)[0] == "day"
+    assert Guess.from_yaml(revised.to_yaml()).options("x") == revised.options("x")
+    assert "day" not in {feature.name for feature in revised.features}
+
+
+def test_the_preset_takes_the_newest_file_or_says_where_to_bring_one(kept: Path, found: Guess) -> None:
+    """Without a file the made-up log stands in and is called so; a link names its file whichever is the newest."""
+    at = healthy(visit("playground"))
+    at.pills(key="preset").set_value("Your own file").run()
+    assert at.session_state["file"] == "example"
+    assert any("made-up shop log stands in" in caption.value for caption in at.caption)
+    own = own_files.settle(kept, found)
+    at.pills(key="preset").set_value("Your own file").run()
+    assert healthy(at).session_state["file"] == at.query_params["file"] == own.id
 
 
 # The data of a run

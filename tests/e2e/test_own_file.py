@@ -58,7 +58,7 @@ def splits(path: Path, options: dict[str, object]) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """The file; a random split goes by the labels alone, so that whose rows will be the test's is known before."""
+    """The file; a random split goes by the number of rows alone: which will be the test's is known before."""
     path = tmp_path / "my shop.csv"
     table = shop(ROWS)
     table.to_csv(path, index=False)

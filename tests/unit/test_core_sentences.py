@@ -204,3 +204,12 @@ def _rest(said: str, shown: str) -> str:
     words = [word.strip("`'\"().,:;") for word in said.split()]
     runs = [" ".join(words[n : n + 3]) for n in range(len(words) - 2)]
     return next((run for run in runs if run in shown and run.replace(" ", "").isalpha()), "")
+
+
+def test_uploads_go_by_the_names_that_people_gave_them(home: Path) -> None:
+    """They are kept under their hash, here or on the machine that a run came from."""
+    kept = home / "uploads" / "e3b0c44298fc-my log.csv"
+    assert sentence(f"{kept} is empty: it has 0 bytes.") == "my log.csv is empty: it has 0 bytes."
+    assert sentence("There is no file /srv/uploads/e3b0c44298fc-a.csv.") == "There is no file a.csv."
+    assert sentence("4d7ef96b3c61-a.csv has no column `x`.") == "a.csv has no column `x`."
+    assert sentence("a.csv holds 'e3b0c44298fc'.") == "a.csv holds 'e3b0c44298fc'."

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from app import run_list
+from app.core_texts import title
 from app.jobs.archive import Labels
 from app.library import examples
 from app.run_list import Filter, Listed
 from app.setup_values import recipe_spec
-from mtl_core.comparison import variant_key
+from mtl_core.comparison import preset_spec, variant_key
 from mtl_core.spec import RunSpec
 
 
@@ -51,6 +52,26 @@ def test_of_a_kind_any_will_do_but_every_tag_must_be_there() -> None:
     assert not Filter(tags=("a", "c")).admits(run)
     assert not Filter(trunks=("mmoe",)).admits(run)
     assert not Filter(states=("finished",)).admits(run)
+
+
+def test_every_file_of_ones_own_is_data_of_its_own() -> None:
+    """By content: two files of one name are told apart, one file under two names is one entry."""
+
+    def run(path: str, sha256: str) -> Listed:
+        spec = preset_spec("table", "mmoe").to_json()
+        spec["data"]["options"] |= {"path": path, "sha256": sha256}
+        return example("conflict-mmoe-0", spec=spec)
+
+    shop, other, elsewhere = run("/a/shop.csv", "a" * 64), run("/b/shop.csv", "b" * 64), run("/c/shop.csv", "a" * 64)
+    bills, made, world = run("/a/bills.csv", ""), run("", ""), example("conflict-mmoe-0")
+    titles = run_list.data_titles([r.record for r in (shop, other, elsewhere, bills, made, world)])
+    assert sorted(titles.values()) == sorted(
+        ["shop.csv (aaaa)", "shop.csv (bbbb)", "bills.csv", title("dataset", "table"), title("dataset", "conflict")]
+    )
+    wanted = Filter(data=(run_list.data_key(shop.record),))
+    assert wanted.admits(shop)
+    assert wanted.admits(elsewhere)
+    assert not any(wanted.admits(run) for run in (other, bills, made, world))
 
 
 def test_what_is_not_known_comes_last_in_any_order() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from pyarrow import parquet as pq
 from pydantic import ValidationError
 
@@ -215,6 +216,47 @@ def test_a_spec_alone_reproduces_a_run(tmp_path: Path) -> None:
     assert again.key == spec.key
 
 
+def test_what_yaml_says_of_a_column_counts(tmp_path: Path) -> None:
+    """A person edits one line, and that is what the column is: nothing else in the file says it again."""
+    text = guess(written(tmp_path, shop())).to_yaml()
+    assert "features:" not in text
+    assert text.count("price") == 1
+
+    def edited(old: str, new: str) -> Guess:
+        before, at, after = text.partition("- name: price\n")
+        assert old in after
+        return Guess.from_yaml(before + at + after.replace(old, new, 1))
+
+    assert "price" not in {f.name for f in edited("use: numeric", "use: left out").features}
+    (price,) = [f for f in edited("use: numeric", "use: categorical").features if f.name == "price"]
+    assert (price.kind, price.bins) == ("categorical", None)
+    (price,) = [f for f in edited("bins: 32", "bins: 8").features if f.name == "price"]
+    assert (price.kind, price.bins, price.scaling) == ("numeric", 8, "quantile")
+    assert edited("split: random", "split: time").options("x")["time_column"] == "day"
+
+
+@pytest.mark.parametrize(
+    ("use", "features", "said"),
+    [
+        ("left out", [{"name": "age", "kind": "numeric"}], "left out under columns, numeric under features"),
+        ("categorical", [{"name": "age", "kind": "numeric"}], "categorical under columns, numeric under features"),
+        ("numeric", [{"name": "b", "kind": "numeric"}], "numeric under columns, absent from features"),
+        ("label", [{"name": "b", "kind": "numeric"}], "calls `age` a label, but none of its tasks has it"),
+        ("left out", [{"name": "b", "kind": "numeric"}], ""),
+    ],
+)
+def test_yaml_that_says_two_things_of_a_column_is_refused(use: str, features: list[dict[str, str]], said: str) -> None:
+    """By name, whichever of the two a person has edited; schemas from before list features as well."""
+    column = {"name": "age", "use": use, "reason": "", "missing": 0.0, "distinct": 9}
+    tasks = [{"name": "click", "label": "click"}]
+    text = yaml.safe_dump({"rows": 9, "columns": [column], "features": features, "tasks": tasks})
+    if not said:
+        assert [f.name for f in Guess.from_yaml(text).features] == ["b"]
+        return
+    with pytest.raises(DataError, match=re.escape(said)):
+        Guess.from_yaml(text)
+
+
 def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
     """Own tasks with guessed features: labels never come back as features."""
     path = written(tmp_path, shop())
@@ -402,15 +444,22 @@ def test_a_random_split_is_complete_disjoint_and_follows_the_seed(tmp_path: Path
     assert other.train["age"].tolist() != first.train["age"].tolist()
 
 
-def test_rare_labels_are_spread_over_all_splits(tmp_path: Path) -> None:
-    """Three purchases in three hundred rows: one in each split, whatever the seed."""
-    table = shop().assign(cart=lambda t: t["click"], buy=0)
-    table.loc[table.index[table["click"] == 1][:3], "buy"] = 1
-    path = written(tmp_path, table)
-    for seed in range(5):
-        parts = Table(path=path).frames(seed)
-        assert [part["buy"].sum() for part in (parts.train, parts.valid, parts.test)] == [1, 1, 1]
-        assert parts.notes == ()
+def test_a_random_split_is_the_same_whatever_is_predicted(tmp_path: Path) -> None:
+    """A run with a further label is tested on the rows of the run without it; another seed has other rows."""
+    path = written(tmp_path, shop())
+    every, one = (
+        (Task(name="click", label="click"), Task(name="buy", label="buy")),
+        (Task(name="click", label="click"),),
+    )
+    number = Task(name="price", label="price", kind="regression")
+    tables = [Table(path=path, features=FEATURES, tasks=tasks) for tasks in (every, one, (*every, number))]
+    for part in ("train", "valid", "test"):
+        first, *others = [getattr(table.frames(0), part)[["age", "city", "click"]] for table in tables]
+        for other in others:
+            pd.testing.assert_frame_equal(first, other)
+    assert not tables[0].frames(0).test["age"].equals(tables[0].frames(1).test["age"])
+    sizes = [len(getattr(tables[0].frames(0), part)) for part in ("train", "valid", "test")]
+    assert sizes == [180, 60, 60]
 
 
 def test_a_split_without_positives_is_noted(tmp_path: Path) -> None:
@@ -647,6 +696,33 @@ def test_infinite_numbers_of_a_feature_count_as_missing(tmp_path: Path) -> None:
     parts = Table(path=path, features=FEATURES, tasks=(Task(name="click", label="click"),)).frames(0)
     assert "200 infinite numbers in `age` count as missing." in parts.notes
     assert parts.train["age"].isna().any()
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "decimal"),
+    [
+        (";", ["3,5", "12", "0,25"], "comma"),
+        ("\t", ["3,5", "-12,75", ""], "comma"),
+        (";", ["3.5", "12", "0.25"], "point"),
+        (";", ["1,234", "2,500", "17"], "point"),  # thousands?
+        (";", ["3,5", "a,b", "0,25"], "point"),
+        (";", ["3,5;1.5", "4,5;2.5", "5,5;3.5"], "point"),  # both: nothing is sure
+        (",", ["3.5", "12", "0.25"], "point"),
+    ],
+)
+def test_decimal_commas_are_found(tmp_path: Path, separator: str, cells: list[str], decimal: str) -> None:
+    """Where a column is written so throughout; the guess says how the file is read, and the options keep it."""
+    names = ["price", "other"][: cells[0].count(";") + 1]
+    lines = [separator.join([*names, "click"]), *(f"{cell}{separator}{i % 2}" for i, cell in enumerate(cells * 20))]
+    path = tmp_path / "bills.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = guess(str(path))
+    assert found.decimal == decimal
+    assert found.options("x")["decimal"] == decimal
+    if decimal == "comma":
+        assert found.columns[0].use == "numeric"
+        options = Table.model_validate(found.options(str(path)))
+        assert options.frames(0).train["price"].max() == pytest.approx(12 if separator == ";" else 3.5)
 
 
 def test_decimal_commas_are_read_when_chosen(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +15,7 @@ from mtl_core.data.base import DataError
 from mtl_core.data.table.labels import KNOWN, are_dates, plain
 from mtl_core.data.table.reading import (
     LIST_SIGN,
+    SEPARATORS,
     Decimal,
     Encoding,
     Separator,
@@ -23,15 +24,20 @@ from mtl_core.data.table.reading import (
     not_a_number,
     open_table,
 )
-from mtl_core.schema import Feature, Role, Schema, Task
+from mtl_core.schema import Feature, FeatureKind, Role, Schema, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Rows that are looked at, from the start of the file.
 ROWS = 50_000
+#: So many values of a column are all shown; longer ones are cut.
+FEW, _LONGEST = 10, 40
 #: A YAML file larger than this is no schema.
 _MAX_YAML = 2_000_000
+
+#: What is written into a schema of the encodings that are found.
+_ENCODINGS: dict[str, Encoding] = {"utf-8": "utf-8", "gb18030": "gbk", "cp1252": "latin-1"}
 
 Use = Literal["numeric", "categorical", "id", "sequence", "position", "date", "label", "left out"]
 
@@ -74,7 +80,14 @@ class Column(BaseModel):
     missing: float
     #: Distinct values among the rows looked at.
     distinct: int
+    #: The most frequent values, cut short: all of them where they are few, else three.
     examples: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All of its values where they are few and short; else none."""
+        whole = self.distinct == len(self.examples) and all(len(value) < _LONGEST for value in self.examples)
+        return tuple(sorted(self.examples)) if whole else ()
 
 
 class Guess(BaseModel):
@@ -88,10 +101,20 @@ class Guess(BaseModel):
     tasks: tuple[Task, ...]
     positive: dict[str, str] = {}
     dates: tuple[str, ...] = ()
-    #: A column that a split by time could go by.
+    #: A split by time goes by `time_column`; otherwise that is a column which such a split could go by.
+    split: Literal["random", "time"] = "random"
     time_column: str = ""
+    #: How the file is read, as it was found or chosen; auto where that says nothing, as of a Parquet file.
+    encoding: Encoding = "auto"
+    separator: Separator = "auto"
+    decimal: Decimal = "auto"
     notes: tuple[str, ...] = ()
     sha256: str = ""
+
+    @property
+    def is_estimated(self) -> bool:
+        """Is the number of rows that of the lines, of which some may be blank?"""
+        return self.separator != "auto" and self.rows >= ROWS
 
     @property
     def schema_(self) -> Schema:
@@ -111,14 +134,23 @@ class Guess(BaseModel):
 
     def options(self, path: str, **changes: Any) -> dict[str, Any]:
         """Options of the data set `table` for this file, all that was guessed written out."""
-        given = self.model_dump(mode="json", include={"features", "tasks", "positive", "dates", "sha256"})
+        given = self.model_dump(mode="json", include=_OPTIONS)
+        if self.split == "time":
+            given |= {"split": "time", "time_column": self.time_column}
         return {"path": path, **given, **changes}
 
     def to_yaml(self) -> str:
-        """As YAML, for keeping and for editing by hand."""
+        """As YAML, for keeping and for editing by hand. What a column is stands with the column and nowhere else."""
         import yaml
 
-        value = self.model_dump(mode="json")
+        value = self.model_dump(mode="json", exclude={"features", "dates"})
+        details = {f.name: f.model_dump(mode="json", exclude_defaults=True) for f in self.features}
+        for column in value["columns"]:
+            detail = details.get(column["name"], {})
+            column |= {k: v for k, v in detail.items() if k in _DETAILS and v != column["use"]}
+        used = {column.name for column in self.columns if column.use == "date"}
+        if others := [name for name in self.dates if name not in used]:
+            value["dates"] = others
         return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
 
     @classmethod
@@ -135,13 +167,77 @@ class Guess(BaseModel):
         try:
             if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
                 raise DataError("A schema has no YAML aliases (*name): write the values out.")
-            return cls.model_validate(yaml.safe_load(text))
+            value = yaml.safe_load(text)
+            found = cls.model_validate(_with_features(value))
         except (yaml.YAMLError, RecursionError) as error:
             raise DataError(f"This is no YAML: {' '.join(str(error).split())[:160]}.") from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise DataError(f"This is no schema: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
+        _check_agreement(found)
+        return found
+
+
+#: What goes into the options of a data set as it stands.
+_OPTIONS = {"features", "tasks", "positive", "dates", "sha256", "encoding", "separator", "decimal"}
+#: What a column that is used so is as a feature.
+KINDS: dict[str, FeatureKind] = {
+    "numeric": "numeric", "date": "numeric", "categorical": "categorical", "id": "categorical",
+    "position": "categorical", "sequence": "sequence",
+}  # fmt: skip
+#: What a column in YAML says of its feature, and of which kinds of features each is said.
+_DETAILS: dict[str, tuple[FeatureKind, ...]] = {
+    "role": ("numeric", "categorical", "sequence"), "categories": ("categorical", "sequence"),
+    "separator": ("sequence",), "max_length": ("sequence",), "table_of": ("sequence",), "scaling": ("numeric",),
+    "bins": ("numeric",),
+}  # fmt: skip
+
+
+def _with_features(value: Any) -> Any:
+    """What YAML says, with the features that its columns stand for; as it is where it lists features, or is no schema.
+
+    Details that a column has no use for are passed over: whoever makes a category of a number need not look for them.
+    """
+    columns = value.get("columns") if isinstance(value, dict) else None
+    if not isinstance(columns, list) or not all(isinstance(c, dict) and isinstance(c.get("use"), str) for c in columns):
+        return value
+    features = []
+    for column in columns:
+        kind = KINDS.get(column["use"])
+        if kind is not None:
+            details = {name: column[name] for name, kinds in _DETAILS.items() if name in column and kind in kinds}
+            role = {"role": "position"} if column["use"] == "position" else {}
+            features.append({"name": column.get("name"), "kind": kind, **details, **role})
+    dates = [c.get("name") for c in columns if c["use"] == "date"]
+    plain = [{name: said for name, said in column.items() if name not in _DETAILS} for column in columns]
+    told = value.get("dates", [])
+    both = [*dates, *(name for name in told if name not in dates)] if isinstance(told, list) else told
+    return {"features": features, **value, "columns": plain, "dates": both}
+
+
+def _check_agreement(schema: Guess) -> None:
+    """Refuse a schema that says two things of one column, rather than pass over one of them.
+
+    Raises:
+        DataError: the column is named.
+    """
+    features, labels = {f.name: f.kind for f in schema.features}, {task.label for task in schema.tasks}
+    for column in schema.columns:
+        name, use = column.name, column.use
+        listed = features.get(name)
+        if listed != KINDS.get(use):
+            told = f"{listed} under features" if listed else "absent from features"
+            raise DataError(
+                f"The schema says two things of `{name}`: {use} under columns, {told}. Make them agree, or take the "
+                f"features out of it."
+            )
+        if name in schema.dates and use not in ("date", "left out") and name != schema.time_column:
+            raise DataError(f"The schema says two things of `{name}`: {use} under columns, and one of the dates.")
+        if use == "label" and name not in labels:
+            raise DataError(f"The schema calls `{name}` a label, but none of its tasks has it.")
+        if use not in ("label", "left out") and name in labels:
+            raise DataError(f"The schema says two things of `{name}`: {use} under columns, and the label of a task.")
 
 
 @dataclass
@@ -174,25 +270,23 @@ class _Facts:
         return float(self.counts[np.asarray(holds, bool)].sum() / max(1, self.known))
 
 
-def guess(
-    path: str, *, encoding: Encoding = "auto", separator: Separator = "auto", decimal: Decimal = "point"
-) -> Guess:
+def guess(path: str, *, encoding: Encoding = "auto", separator: Separator = "auto", decimal: Decimal = "auto") -> Guess:
     """Look at the first rows of a file and say what its columns seem to be.
 
     Raises:
         DataError: it cannot be read; see `reading.open_table`.
     """
-    return _guessed(open_table(path, encoding, separator, decimal), decimal) if path else _of_the_example(decimal)
+    return _guessed(open_table(path, encoding, separator, decimal)) if path else _of_the_example()
 
 
 @lru_cache
-def _of_the_example(decimal: Decimal) -> Guess:
+def _of_the_example() -> Guess:
     """Asked for by every spec of a table without a path, and always the same."""
-    return _guessed(open_table("", decimal=decimal), decimal)
+    return _guessed(open_table(""))
 
 
-def _guessed(source: Source, decimal: Decimal) -> Guess:
-    head = source.head(ROWS)
+def _guessed(source: Source) -> Guess:
+    head, decimal = source.head(ROWS), source.decimal
     if not len(next(iter(head.values()))):
         raise DataError(f"{source.path.name} has a line of column names and no rows.")
     facts = [_facts(name, *dictionary(column), decimal) for name, column in head.items()]
@@ -210,8 +304,11 @@ def _guessed(source: Source, decimal: Decimal) -> Guess:
     notes = [f"`{c.name}` is left out: {c.reason}." for c, _ in columns if c.use == "left out"]
     if source.rows > ROWS:
         notes.append(f"Guessed from the first {ROWS:,} of about {source.rows:,} rows.")
+    looked_at, is_text = len(facts[0].codes), source.form != "parquet"
+    separators = {sign: name for name, sign in SEPARATORS.items()}
     return Guess(
-        rows=source.rows,
+        # Lines may be blank: counted are those that were read, as far as that was all of them.
+        rows=looked_at if looked_at < ROWS else source.rows,
         columns=tuple(c for c, _ in columns),
         features=tuple(f for _, f in columns if f is not None),
         tasks=tasks,
@@ -219,6 +316,9 @@ def _guessed(source: Source, decimal: Decimal) -> Guess:
         dates=dates,
         time_column=times[0] if times else "",
         notes=tuple(notes),
+        encoding=_ENCODINGS.get(source.codec, "auto") if is_text else "auto",
+        separator=cast(Separator, separators[source.separator]) if is_text else "auto",
+        decimal=decimal if is_text else "auto",
         sha256=source.sha256(),
     )
 
@@ -249,14 +349,12 @@ def _as_numbers(values: list[str], decimal: Decimal) -> NDArray[np.float64] | No
 def _judge(f: _Facts, decimal: Decimal) -> tuple[Column, Feature | None]:
     """What one column seems to be, by its name and values."""
     use, reason, extra = _use(f, decimal)
-    examples = tuple(v[:40] for v in (f.values[i] for i in np.argsort(-f.counts, kind="stable")[:3]))
+    shown = FEW if len(f.values) <= FEW else 3
+    examples = tuple(f.values[i][:_LONGEST] for i in np.argsort(-f.counts, kind="stable")[:shown])
     column = Column(
         name=f.name, use=use, reason=reason, missing=round(f.missing, 4), distinct=len(f.values), examples=examples
     )
-    kind = {
-        "numeric": "numeric", "date": "numeric", "categorical": "categorical", "id": "categorical",
-        "position": "categorical", "sequence": "sequence",
-    }.get(use)  # fmt: skip
+    kind = KINDS.get(use)
     if kind is None:
         return column, None
     return column, Feature(name=f.name, kind=kind, role=_role(f.name, use), **extra)

@@ -27,8 +27,8 @@ class Table(DatasetOptions):
     """Your own CSV, TSV, CSV.gz or Parquet file; without a path a small made-up shop log.
 
     What is not given of features and tasks is guessed from the first rows once, and is then part of the options: the
-    spec of a run says all that was decided. `seed` draws a random split, in which rare labels are spread over all three
-    parts; the sample of a larger file is the same for every seed.
+    spec of a run says all that was decided. A random split follows from the rows and `seed` alone, so runs with and
+    without a label are tested on the same rows; the sample of a larger file is the same for every seed.
     """
 
     path: str = option("", "Path of the file; empty: a small made-up example", max_length=4096)
@@ -45,7 +45,7 @@ class Table(DatasetOptions):
     sample_rows: int = option(1_000_000, "Larger files are sampled down to this many rows", ge=100, le=10_000_000)
     encoding: Encoding = option("auto", "Encoding of the text", advanced=True)
     separator: Separator = option("auto", "Sign between cells", advanced=True)
-    decimal: Decimal = option("point", "Decimal sign of numbers", advanced=True)
+    decimal: Decimal = option("auto", "Decimal sign of numbers", advanced=True)
     sha256: str = option("", "Hash that the file must have; empty: any", pattern="^([0-9a-f]{64})?$", advanced=True)
 
     @model_validator(mode="after")
@@ -141,7 +141,7 @@ class _Reader:
             )
         targets = {name: values[usable] for name, values in targets.items()}
         labels.check_labels(self.schema.tasks, targets)
-        parts = self._split(targets, None if time is None else time[usable], seed)
+        parts = self._split(len(usable), None if time is None else time[usable], seed)
         self._check_positives(targets, parts)
         places = tuple(usable[part] for part in parts)
         return self._frames(columns, targets, places, parts)
@@ -215,12 +215,11 @@ class _Reader:
 
         return bool(pa.types.is_dictionary(column.type))
 
-    def _split(self, targets: dict[str, NDArray[Any]], time: NDArray[np.float64] | None, seed: int) -> splitting.Parts:
+    def _split(self, rows: int, time: NDArray[np.float64] | None, seed: int) -> splitting.Parts:
         o = self.options
         if time is not None:
             return splitting.by_time(time, o.valid_share, o.test_share)
-        rows = len(next(iter(targets.values())))
-        return splitting.at_random(list(self._positives(targets).values()), rows, o.valid_share, o.test_share, seed)
+        return splitting.at_random(rows, o.valid_share, o.test_share, seed)
 
     def _positives(self, targets: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.bool_]]:
         found = {}

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Encoding = Literal["auto", "utf-8", "gbk", "latin-1"]
 Separator = Literal["auto", "comma", "tab", "semicolon", "pipe"]
-Decimal = Literal["point", "comma"]
+Decimal = Literal["auto", "point", "comma"]
 #: How a column is read: as 4-byte or 8-byte numbers, or as text with each distinct value stored once.
 Kind = Literal["number", "exact", "text"]
 
@@ -55,7 +56,7 @@ class Source:
     separator: str = ","
     #: A cell holds a line break, which makes reading several times slower.
     broken_lines: bool = False
-    decimal: Decimal = "point"
+    decimal: Literal["point", "comma"] = "point"
 
     def read(self, kinds: Mapping[str, Kind], keep: NDArray[np.int64] | None = None) -> dict[str, pa.ChunkedArray]:
         """These columns, all rows or the rows with these numbers (ascending).
@@ -145,7 +146,7 @@ def open_table(
     path: str,
     encoding: Encoding = "auto",
     separator: Separator = "auto",
-    decimal: Decimal = "point",
+    decimal: Decimal = "auto",
     sha256: str = "",
 ) -> Source:
     """Find out how a file is to be read; without a path, the made-up example.
@@ -172,7 +173,8 @@ def open_table(
     columns = _header(start, sign, found)
     if lines < 1:
         raise DataError(f"{found.name} has a line of column names and no rows.")
-    source = Source(found, form, columns, lines, codec.removesuffix("-sig"), sign, broken, decimal)
+    point = _find_decimal(start, sign) if decimal == "auto" else decimal
+    source = Source(found, form, columns, lines, codec.removesuffix("-sig"), sign, broken, point)
     return replace(source, codec="utf-8") if codec.startswith("utf-8") else source
 
 
@@ -320,6 +322,23 @@ def _find_separator(text: str, path: Path) -> str:
     if not best and not text.strip():
         raise DataError(f"{path.name} is empty: it holds nothing but blanks.")
     return best or ","
+
+
+def _find_decimal(text: str, separator: str) -> Literal["point", "comma"]:
+    """A comma if a column holds numbers like 3,14 throughout and none holds numbers like 3.14.
+
+    Three digits behind every comma are no evidence: 1,234 may be a thousand.
+    """
+    if separator == ",":
+        return "point"
+    _, *records = _records(text, separator) or [[]]
+    found = {",": False, ".": False}
+    for cells in zip_longest(*records, fillvalue=""):
+        values = {cell.strip() for cell in cells} - set(NULLS)
+        for sign in found:
+            numbers = [re.fullmatch(rf"[+-]?\d+(?:{re.escape(sign)}(\d+))?", value) for value in values]
+            found[sign] |= all(numbers) and any(n is not None and len(n[1] or "123") != 3 for n in numbers)
+    return "comma" if found[","] and not found["."] else "point"
 
 
 def _header(text: str, separator: str, path: Path) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,28 +12,12 @@ if TYPE_CHECKING:
 Parts = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
 
 
-def at_random(positives: Sequence[NDArray[np.bool_]], rows: int, valid: float, test: float, seed: int) -> Parts:
-    """Row numbers of the three splits, in ascending order, stratified by the rarest label that is positive in a row.
-
-    So a label with at least three positive rows has one in every split, unless rarer labels claim its rows. [n] each
-
-    Args:
-        positives: per binary task the rows that are positive and in its sample space. [rows] each
-    """
-    rng = np.random.default_rng([seed, 0x7AB])
-    stratum = np.zeros(rows, np.int8)
-    common_first = sorted(positives, key=lambda p: -int(p.sum()))
-    for place, positive in enumerate(common_first[:120], start=1):
-        stratum[positive] = place
-    parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
-    for value in np.unique(stratum):
-        members = rng.permutation(np.flatnonzero(stratum == value))
-        n_valid, n_test = _shares(len(members), valid, test)
-        for part, chosen in zip(
-            parts, np.split(members, [len(members) - n_valid - n_test, len(members) - n_test]), strict=True
-        ):
-            part.append(chosen)
-    train, validation, last = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
+def at_random(rows: int, valid: float, test: float, seed: int) -> Parts:
+    """Row numbers of the three splits, in ascending order: by chance, whatever is to be predicted. [n] each"""
+    order = np.random.default_rng([seed, 0x7AB]).permutation(rows)
+    n_valid, n_test = _shares(rows, valid, test)
+    parts = np.split(order, [rows - n_valid - n_test, rows - n_test])
+    train, validation, last = (np.sort(part).astype(np.int64) for part in parts)
     return train, validation, last
 
 
