@@ -71,5 +71,5 @@ model = build_model(spec, data)
 model.load_state_dict(load_file("{stem}.safetensors"))
 
 rows = to_device(data.test, torch.device("cpu"))
-print(json.dumps(score(model, rows, data.schema.tasks)))
+print(json.dumps(score(model, rows, data.schema.tasks, data.scales)))
 """

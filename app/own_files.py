@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -68,6 +68,8 @@ class LabelChoice:
     kind: str
     positive: str = ""
     after: str = ""
+    #: Of a number: is it standardised for training?
+    scaled: bool = True
 
 
 def folder() -> Path:
@@ -294,13 +296,14 @@ def _tasks(found: Guess, chosen: Sequence[LabelChoice]) -> tuple[Task, ...]:
     tasks = []
     for choice in chosen:
         label, task = choice.label, old.get(choice.label)
+        scaling: Literal["none", "standard"] = "standard" if choice.kind == "regression" and choice.scaled else "none"
         after = names.get(choice.after, choice.after) or None
         if task is not None and task.after == after:
-            tasks.append(task.model_copy(update={"kind": choice.kind}))
+            tasks.append(task.model_copy(update={"kind": choice.kind, "scaling": scaling}))
             continue
         # Learned where the other happened; else everywhere, or wherever it is known.
         space = choice.after or (label + KNOWN if label in gaps else None)
-        tasks.append(Task(name=names[label], label=label, kind=choice.kind, space=space, after=after))
+        tasks.append(Task(name=names[label], label=label, kind=choice.kind, space=space, after=after, scaling=scaling))
     return tuple(tasks)
 
 

@@ -23,7 +23,7 @@ from mtl_core.comparison import gain
 from mtl_core.data.base import DataError, DatasetOptions
 from mtl_core.data.load import load
 from mtl_core.data.tables import Encoded
-from mtl_core.engine.evaluation import EVALUATION_ROWS, score
+from mtl_core.engine.evaluation import EVALUATION_ROWS, in_own_units, score
 from mtl_core.engine.rows import Rows, to_device
 from mtl_core.metrics import task_metrics
 from mtl_core.nn.dselect_k import DSelectKTrunk
@@ -98,12 +98,14 @@ class Inspection:
         tasks, rows = self.data.schema.tasks, self.test
         found = self._forward(rows)
         logits = {task.name: torch.cat([out.logits[task.name] for out in found]) for task in tasks}
-        metrics = task_metrics(logits, rows.labels, rows.mask, tasks)
+        metrics = in_own_units(task_metrics(logits, rows.labels, rows.mask, tasks), self.data.scales)
         result: dict[str, Any] = {}
         for k, task in enumerate(tasks):
             inside = rows.mask[:, k]
             logit, label = logits[task.name][inside].double(), rows.labels[inside, k].double()
-            predicted = torch.sigmoid(logit) if task.kind == "binary" else logit
+            mean, deviation = self.data.scales.get(task.name, (0.0, 1.0))
+            label = label * deviation + mean
+            predicted = torch.sigmoid(logit) if task.kind == "binary" else logit * deviation + mean
             curves: dict[str, Any] = {"roc": None, "precision_recall": None, "average_precision": None}
             if task.kind == "binary" and (area := roc(logit, label)) is not None:
                 found_pr = precision_recall(logit, label)
@@ -176,14 +178,14 @@ class Inspection:
         no such sum, so there what the expert sends becomes 0. A gate that sees nothing else mixes nothing.
         """
         tasks = self.data.schema.tasks
-        before = score(self.model, self.test, tasks)
+        before = score(self.model, self.test, tasks, self.data.scales)
         found = []
         for number, level in enumerate(self.model.trunk.wiring.levels, start=1):
             for e, expert in enumerate(level.experts):
                 if not self._has_network(number):
                     continue
                 with expert_off(self.model, number, e):
-                    after = score(self.model, self.test, tasks)
+                    after = score(self.model, self.test, tasks, self.data.scales)
                 changes = {t.name: gain(after[t.name], before[t.name], t.kind) for t in tasks}
                 found.append({"level": number, "expert": expert.name, "owner": expert.owner, "change": changes})
         return {

@@ -57,6 +57,9 @@ class Task(_Frozen):
     #: never see it; metrics named `...@all` are taken against it.
     truth: str | None = None
     description: str = ""
+    #: How a regression label is scaled for training: seconds by the hundred would drown every other loss. The scale is
+    #: fitted on training rows only; metrics are in the label's own units.
+    scaling: Literal["none", "standard"] = "none"
 
 
 class Schema(_Frozen):

@@ -24,7 +24,7 @@ from mtl_core import checkpoints
 from mtl_core.data.base import DataError
 from mtl_core.data.load import load
 from mtl_core.data.tables import Encoded
-from mtl_core.engine.evaluation import Scores, evaluate, probe
+from mtl_core.engine.evaluation import Scores, evaluate, in_own_units, probe
 from mtl_core.engine.gradients import ConflictSums
 from mtl_core.engine.grouping import groups, together
 from mtl_core.engine.memory import members_that_fit
@@ -281,7 +281,7 @@ def _after_epoch(
             samples_per_second=len(member.data.train) / max(done.seconds, 1e-9),
             losses=dict(zip(names, losses, strict=True)),
             weights=dict(zip(names, weights, strict=True)),
-            metrics={"valid": scores[place]},
+            metrics={"valid": in_own_units(scores[place], member.data.scales)},
             gates=gates,
             conflict=done.conflict[place],
             unsolved=done.unsolved[place],
@@ -313,7 +313,8 @@ def _finish(member: _Member, population: Population, place: int, splits: _Splits
 
     def score(split: str) -> Scores:
         rows = splits.rows[split][place] if split == "valid" else to_device(member.data.test, device)
-        return population.alone(place, lambda one: evaluate(one, Shelf([rows]), [rows], tasks)[0])
+        found = population.alone(place, lambda one: evaluate(one, Shelf([rows]), [rows], tasks)[0])
+        return in_own_units(found, member.data.scales)
 
     gates, gate_weights = population.alone(place, lambda one: probe(one, Shelf([splits.rows["valid"][place]]))[0])
     scores = {split: score(split) for split in ("valid", "test")}
@@ -335,7 +336,7 @@ def _finish(member: _Member, population: Population, place: int, splits: _Splits
 def _started(member: _Member, members: int, population: Population) -> Started:
     data, spec = member.data, member.spec
     names, rows = data.schema.task_names, data.train
-    rates = (rows.labels.sum(0) / rows.mask.sum(0).clip(min=1)).tolist()
+    rates = dict(zip(names, (rows.labels.sum(0) / rows.mask.sum(0).clip(min=1)).tolist(), strict=True))
     return Started(
         run=member.index,
         spec=spec.to_json(),
@@ -345,7 +346,7 @@ def _started(member: _Member, members: int, population: Population) -> Started:
         device=str(population.device),
         rows={"train": len(rows), "valid": len(data.valid), "test": len(data.test)},
         steps=-(-len(rows) // spec.training.batch_size),
-        label_rates=dict(zip(names, rates, strict=True)),
+        label_rates={**rates, **{task: mean for task, (mean, _) in data.scales.items()}},
         notes=list(data.notes),
         resumed_from=member.epoch,
         population="together" if members > 1 else "one by one",

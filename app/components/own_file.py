@@ -247,7 +247,7 @@ def _label_choices(found: Guess, names: list[str], key: str) -> list[LabelChoice
         before = by_name.get(task.after or "", "") if task else ""
         # What the controls are is said once, above the first line.
         told: Literal["visible", "collapsed"] = "collapsed" if choices else "visible"
-        label, kind, positive, after = st.columns(4, vertical_alignment="center" if choices else "bottom")
+        label, kind, positive, after = st.columns(4, vertical_alignment="bottom")
         label.markdown(f"`{name}`")
         kinds = [mark("binary"), mark("regression")]
         how = kind.selectbox(
@@ -258,19 +258,24 @@ def _label_choices(found: Guess, names: list[str], key: str) -> list[LabelChoice
             format_func=_said,
             label_visibility=told,
         )
+        value, scaled = "", True
         with positive:
-            value = _positive(columns[name], found.positive.get(name), f"{key}.{name}", told, how == "binary")
+            if how == "binary":
+                value = _positive(columns[name], found.positive.get(name), f"{key}.{name}", told)
+            else:
+                kept = task is not None and task.kind == "regression" and task.scaling == "none"
+                scaled = _scaled(not kept, f"{key}.{name}")
         first = after.selectbox(
             tr("comes after"), others, others.index(before) if before in others else 0,
             key=f"{key}.{name}.{len(names)}.after", format_func=lambda other: other or tr("no other"),
             label_visibility=told,
         )  # fmt: skip
-        choices.append(LabelChoice(name, str(how), value, str(first)))
+        choices.append(LabelChoice(name, str(how), value, str(first), scaled))
     return choices
 
 
-def _positive(column: Column, given: str | None, key: str, told: Literal["visible", "collapsed"], asked: bool) -> str:
-    """Which value of a label counts as positive, if it is asked; empty for the 1 of a column of 0 and 1."""
+def _positive(column: Column, given: str | None, key: str, told: Literal["visible", "collapsed"]) -> str:
+    """Which value of a label counts as positive; empty for the 1 of a column of 0 and 1."""
     usual = own_files.usual_positive(column)
     values = list(column.values or column.examples)
     start = given if given is not None else usual
@@ -278,10 +283,22 @@ def _positive(column: Column, given: str | None, key: str, told: Literal["visibl
         values.append(start)
     chosen = st.selectbox(
         tr("positive value"), values, None if start is None else values.index(start), key=f"{key}.positive",
-        accept_new_options=not column.values, placeholder=tr("Choose one") if asked else "", disabled=not asked,
-        label_visibility=told,
+        accept_new_options=not column.values, placeholder=tr("Choose one"), label_visibility=told,
     )  # fmt: skip
     return "" if chosen is None or chosen == usual else str(chosen)
+
+
+def _scaled(start: bool, key: str) -> bool:
+    """Whether a number is standardised for training."""
+    chosen = st.selectbox(
+        tr("scale in training"), (True, False), 0 if start else 1, key=f"{key}.scaled",
+        format_func=lambda scaled: tr("standardised") if scaled else tr("as it is"),
+        help=tr(
+            "By mean and standard deviation of the training rows: large numbers would drown the other tasks. Metrics "
+            "are in its own units either way."
+        ),
+    )  # fmt: skip
+    return bool(chosen)
 
 
 def _split(found: Guess, uses: Mapping[str, str], key: str) -> str:

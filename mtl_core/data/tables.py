@@ -62,6 +62,8 @@ class Encoded:
     #: What arrives at a model, and how large the embedding tables are.
     columns: Columns
     notes: tuple[str, ...]
+    #: Task -> mean and standard deviation of its training labels, where labels are held as (value - mean) / deviation.
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -83,6 +85,7 @@ def encode(schema: Schema, frames: Frames) -> Encoded:
         test=encoder.transform(frames.test),
         columns=encoder.columns,
         notes=(*frames.notes, *leak_notes(frames, schema)),
+        scales=encoder.scales,
     )
 
 
@@ -95,6 +98,8 @@ class TableEncoder:
         self._scalers: dict[str, Any] = {}
         self._fill: dict[str, float] = {}
         self._edges: dict[str, NDArray[np.float64]] = {}
+        #: See `Encoded`.
+        self.scales: dict[str, tuple[float, float]] = {}
 
     def fit(self, table: pd.DataFrame) -> TableEncoder:
         """Learn categories and scales from these rows."""
@@ -122,6 +127,12 @@ class TableEncoder:
                 # Distinct values: most capital gains are 0, and plain quantiles would all fall there.
                 distinct = np.unique(known) if len(known) else np.zeros(1)
                 self._edges[feature.name] = np.unique(np.quantile(distinct, inner))
+        labels, mask = self._labels(table)
+        for k, task in enumerate(self.schema.tasks):
+            inside = labels[mask[:, k], k].astype(np.float64)
+            if task.scaling == "standard" and task.kind == "regression" and len(inside):
+                # A label that is the same in all training rows has no deviation; it is only moved to 0.
+                self.scales[task.name] = float(inside.mean()), float(inside.std()) or 1.0
         return self
 
     @property
@@ -154,7 +165,13 @@ class TableEncoder:
             # A value that is not known has place -1; + 1 makes that the unknown row.
             ids[:, i] = _places(table[feature.name], self._categories[feature.name]) + 1
         labels, mask = self._labels(table)
-        return Arrays(numeric, ids, labels, mask, self._sequences(table), self._truth(table), missing)
+        truth = self._truth(table)
+        for k, task in enumerate(self.schema.tasks):
+            if task.name in self.scales:
+                mean, deviation = self.scales[task.name]
+                labels[:, k] = np.where(mask[:, k], (labels[:, k] - mean) / deviation, 0.0)
+                truth[:, k] = (truth[:, k] - mean) / deviation
+        return Arrays(numeric, ids, labels, mask, self._sequences(table), truth, missing)
 
     def _sequences(self, table: pd.DataFrame) -> NDArray[np.int32]:
         features = self.schema.sequences

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EVALUATION_ROWS = 16_384
 
 Scores = dict[str, dict[str, float | None]]
+Scales = Mapping[str, tuple[float, float]]
+#: Metrics in the square of a label's units.
+SQUARED = ("mse", "mse@all")
 
 
 def evaluate(population: Population, shelf: Shelf, splits: Sequence[Rows], tasks: Sequence[Task]) -> list[Scores]:
@@ -41,11 +44,34 @@ def evaluate(population: Population, shelf: Shelf, splits: Sequence[Rows], tasks
 
 
 @torch.no_grad()
-def score(model: Model, rows: Rows, tasks: Sequence[Task]) -> Scores:
-    """Metrics per task of one model over all rows at once; its mode is put back afterwards."""
+def score(model: Model, rows: Rows, tasks: Sequence[Task], scales: Scales | None = None) -> Scores:
+    """Metrics per task of one model over all rows at once; its mode is put back afterwards.
+
+    Args:
+        model: any.
+        rows: what it is scored on.
+        tasks: the tasks.
+        scales: as in `Encoded`; squared errors are then in the labels' own units.
+    """
     starts = range(0, max(len(rows.labels), 1), EVALUATION_ROWS)
     with serving(model):
-        return _scores([model(rows.at(slice(s, s + EVALUATION_ROWS)).inputs) for s in starts], rows, tasks)
+        found = _scores([model(rows.at(slice(s, s + EVALUATION_ROWS)).inputs) for s in starts], rows, tasks)
+    return in_own_units(found, scales or {})
+
+
+def in_own_units(scores: Scores, scales: Scales) -> Scores:
+    """Squared errors of scaled labels as those of the labels themselves: times the variance by which they were divided.
+
+    Args:
+        scores: by task.
+        scales: as in `Encoded`.
+    """
+
+    def own(task: str, name: str, value: float | None) -> float | None:
+        scaled = task in scales and name in SQUARED and value is not None
+        return value * scales[task][1] ** 2 if scaled and value is not None else value
+
+    return {task: {name: own(task, name, v) for name, v in values.items()} for task, values in scores.items()}
 
 
 def _member(out: Output, member: int) -> Output:

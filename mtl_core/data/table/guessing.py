@@ -539,7 +539,8 @@ def _tasks(labels: dict[str, _Facts]) -> tuple[dict[str, str], tuple[Task, ...]]
     for name, f in labels.items():
         if name not in happened:
             space = f"{name}{KNOWN}" if f.missing > 0 else None
-            tasks.append(Task(name=_task_name(name), kind="regression", label=name, space=space))
+            number = Task(name=_task_name(name), kind="regression", label=name, space=space, scaling="standard")
+            tasks.append(number)
     return positive, tuple(tasks)
 
 
