@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import analysis, own_files
+from app import own_files
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from app.own_files import LabelChoice, adopt, revise
@@ -317,8 +317,6 @@ def test_a_split_by_time_is_offered_kept_and_named(found: Guess) -> None:
     (side,) = own_files.folder().glob("*.yaml")
     again = adopt(found, side.read_bytes())
     assert again.options(settled.options["path"]) == settled.options
-    label = analysis.budget_label(own_spec(settled.options))
-    assert label.startswith("january.csv · split by time (day) · ")
 
 
 def test_days_that_are_no_feature_can_still_split_the_rows(found: Guess) -> None:
