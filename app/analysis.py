@@ -91,6 +91,13 @@ def data_title(spec: Mapping[str, Any]) -> str:
     return title("dataset", name)
 
 
+def split_line(name: str, options: Mapping[str, Any]) -> str:
+    """How the rows of a file of one's own are split, where chance does not do it."""
+    if name != OWN_FILE or options.get("split") != "time":
+        return ""
+    return tr("split by time ({column})", column=options["time_column"])
+
+
 def metric_name(metrics: Mapping[str, float | None]) -> str:
     """The metric by which a task with these metrics is judged."""
     return "auc" if "auc" in metrics else "mse"
@@ -170,6 +177,8 @@ def budget_label(spec: RunSpec) -> str:
     options = spec.to_json()["data"]["options"]
     usual = {} if spec.data.name == OWN_FILE else type(spec.data.part)().model_dump(mode="json")
     changed = [option_text(name, short(options[name])) for name in usual if options[name] != usual[name]]
+    if by_time := split_line(spec.data.name, options):
+        changed.append(by_time)
     training = spec.training
     budget = [
         trn("{n} epoch", "{n} epochs", training.epochs),

@@ -351,7 +351,7 @@ def chosen_of_run(name: str) -> OwnFile | None:
         return None
     options = json.loads(_of_run_file(name).read_text(encoding="utf-8"))
     called = _called(options)
-    return OwnFile(name, tr("{file}, with the columns of an earlier run", file=called), options)
+    return OwnFile(name, tr("{file}, as a run had it", file=called), options)
 
 
 def absent(data: Mapping[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import own_files
 from app.components.data_view import PREVIEW_ROWS, overview
 from app.components.options_form import Form, has_advanced, in_short, options_form
 from app.components.own_file import file_choice, upload_card
@@ -43,7 +44,10 @@ if isinstance(rows, int) and rows > PREVIEW_ROWS:
     options["rows"] = PREVIEW_ROWS
     st.caption(tr("A preview of {shown:,} of the {rows:,} rows that a run would draw.", shown=PREVIEW_ROWS, rows=rows))
 problem = options_problem(registry.get("dataset", name), options)
-if problem:
+absent = own_files.absent({"name": name, "options": options})
+if absent:
+    st.error(absent, title=tr("These data cannot be read"))
+elif problem:
     st.error(sentence(problem), title=tr("These options cannot be used"))
 else:
     overview(name, options, seed, title)

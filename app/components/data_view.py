@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app import wording
+from app.analysis import split_line
 from app.charts.data import NONE, feature_against_label, funnel, label_correlation, label_overlap, label_rates
 from app.charts.palette import hue
 from app.components.figure_files import offered
@@ -64,13 +64,6 @@ def download_card(part: DatasetOptions) -> bool:
     return st.button(tr("Download"), icon=":material/download:", key="data.download")
 
 
-def _split_line(options: Mapping[str, Any]) -> str:
-    """How the rows of a file of one's own are split, where chance does not do it."""
-    if options.get("split") != "time":
-        return ""
-    return tr("split by time ({column})", column=options["time_column"])
-
-
 def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
     """Everything about one data set with these options.
 
@@ -97,7 +90,7 @@ def overview(name: str, options: dict[str, Any], seed: int, title: str) -> None:
         "{data}: {sizes} rows · {features} features · seed {seed}",
         data=title, sizes=sizes, features=features, seed=seed,
     )  # fmt: skip
-    st.caption(" · ".join(filter(None, (line, _split_line(options)))))
+    st.caption(" · ".join(filter(None, (line, split_line(name, options)))))
     if len(summary.funnel):
         left, right = st.columns(2)
         with left:

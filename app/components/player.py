@@ -31,7 +31,7 @@ def carry_out(setup: Setup, record: RunRecord | None) -> None:
         record: the run that is shown.
     """
     wanted = st.session_state.pop(WANTED, None)
-    if wanted is None or setup.spec is None:
+    if wanted is None or not setup.trainable:
         return
     mine = record if is_same(setup, record) and record is not None and not is_example(record.id) else None
     {"play": _play, "step": _step, "reset": _reset}[wanted](setup, mine)
@@ -55,17 +55,17 @@ def player(setup: Setup, record: RunRecord | None) -> None:
         label = tr("Train")
     st.button(
         label, key="train", type="primary", icon=icon, width="stretch", shortcut="Space",
-        disabled=setup.spec is None or state == "stopping", on_click=_want, args=("play",),
+        disabled=not setup.trainable or state == "stopping", on_click=_want, args=("play",),
     )  # fmt: skip
     with st.container(horizontal=True):
         st.button(
             tr("Step"), key="step", icon=":material/skip_next:", width="stretch", shortcut="S",
-            disabled=setup.spec is None or state == "finished", on_click=_want, args=("step",),
+            disabled=not setup.trainable or state == "finished", on_click=_want, args=("step",),
             help=tr("Train one epoch, then pause; while a run is under way, pause when its epoch is done"),
         )  # fmt: skip
         st.button(
             tr("Reset"), key="reset", icon=":material/restart_alt:", width="stretch", shortcut="0",
-            disabled=setup.spec is None or untouched, on_click=_want, args=("reset",),
+            disabled=not setup.trainable or untouched, on_click=_want, args=("reset",),
             help=tr("Back to the untrained model; what a finished run has shown stays under Runs"),
         )  # fmt: skip
     if setup.problem:

@@ -50,6 +50,11 @@ class Setup:
     problem: str | None
     size: Size | None = None
 
+    @property
+    def trainable(self) -> bool:
+        """Can a run be made of it on this machine?"""
+        return self.spec is not None and self.problem is None
+
 
 def preset_strip() -> None:
     """One click sets data and model; a single-choice row that remembers nothing."""
@@ -291,16 +296,14 @@ def _strong(heading: str) -> str:
 def _tell_of_adopted(spec: RunSpec | None) -> None:
     """Say so where the controls cannot express all of the spec that they were to be set to."""
     wanted = st.session_state.pop(ADOPTED, None)
-    if wanted is not None and spec is not None and spec.key != wanted:
+    if wanted is not None and (spec is None or spec.key != wanted):
         st.toast(tr("Some of its options have no control here; they are at their defaults."), icon=":material/info:")
 
 
 def _parsed(value: dict[str, Any]) -> Setup:
     try:
         spec = RunSpec.parse(value)
-        if absent := own_files.absent(value["data"]):
-            return Setup(None, absent)
-        return Setup(spec, None, parameter_count(spec))
+        return Setup(spec, own_files.absent(value["data"]), parameter_count(spec))
     except SpecError as error:
         return Setup(None, told(error))
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import own_files
+from app import analysis, own_files
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from app.own_files import LabelChoice, adopt, revise
@@ -312,6 +312,8 @@ def test_a_split_by_time_is_offered_kept_and_named(found: Guess) -> None:
     at.button(key="own.settle").click().run()
     assert any("split by time (day)" in caption.value for caption in healthy(at).caption)
     (settled,) = own_files.settled().values()
+    label = analysis.budget_label(own_spec(settled.options))
+    assert label.startswith("january.csv · split by time (day) · ")
     frames = Table.model_validate(settled.options).frames(0)
     assert frames.train["day"].max() <= frames.test["day"].min()
     (side,) = own_files.folder().glob("*.yaml")
@@ -387,7 +389,10 @@ def test_a_run_of_a_file_that_is_not_here_names_it_and_cannot_be_trained(run: Ru
         "This run used january.csv, which is not here; bring the same file to go on."
     ]
     assert at.button(key="train").disabled
+    assert f"adopt.{run.id}" not in {button.key for button in at.button}  # the controls do say what the run was
     assert [error.value for error in at.run().error] != []
+    data = visit("data", data="table", file=at.session_state["file"])
+    assert "january.csv, which is not here" in data.error[0].value
     brought = own_files.keep("the same.csv", content)
     assert not healthy(at.run()).button(key="train").disabled
     options = {**run.spec["data"]["options"], "path": str(brought)}
