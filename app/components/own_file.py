@@ -41,15 +41,12 @@ def file_choice() -> OwnFile:
     The link names it even then: what is the newest file changes. The data of a run are a choice while they are chosen.
     """
     files = own_files.settled()
-    asked = st.query_params.get("file")
-    for name in (asked, st.session_state.get("file")):
+    for name in (st.query_params.get("file"), st.session_state.get("file")):
         if (own := own_files.chosen_of_run(str(name))) is not None:
             files[own.id] = own
     files[EXAMPLE] = OwnFile(EXAMPLE, tr(EXAMPLE_NAME), {})
     if st.session_state.get("file") not in files:
         st.session_state["file"] = next(iter(files))
-        if asked is not None and asked not in files:
-            st.toast(tr("There is no file {file} here; showing another.", file=asked[:40]))
     return files[url_choice(tr("File"), list(files), "", "file", lambda i: files[i].name)]
 
 

@@ -360,9 +360,8 @@ def own_spec(options: dict[str, Any]) -> RunSpec:
 
 
 def adopted(record: RunRecord) -> AppTest:
-    """The playground with its controls set to the run."""
-    at = healthy(visit("playground", run=record.id))
-    at.button(key=f"adopt.{record.id}").click().run()
+    """The playground with its controls set to the run, as they are when it is opened."""
+    at = visit("playground", run=record.id)
     assert [element.message for element in at.exception] == []
     return at
 
@@ -417,7 +416,7 @@ def test_nothing_is_queued_that_would_only_miss_its_file(store: RunStore, run: R
 
 
 def test_a_link_that_names_a_file_of_another_machine_says_so(home: Path) -> None:
-    """The example stands in, and not in silence."""
+    """What stands in for it does not do so in silence."""
     at = healthy(visit("playground", data="table", file="0123456789ab-nowhere.csv"))
     assert "0123456789ab-nowhere.csv" in at.toast[0].value
     assert at.query_params["file"] == "example"
