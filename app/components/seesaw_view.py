@@ -14,6 +14,7 @@ from app.analysis import Budget, Seesaw
 from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
 from app.components.figure_files import offered, remember
 from app.components.live import live_chart
+from app.components.sweep_panel import asked_here
 from app.figures import of_vega
 from app.i18n import language, tr, trn
 from app.jobs.records import RunRecord
@@ -194,24 +195,39 @@ def _train(specs: list[RunSpec]) -> None:
     if len(specs) == 1:
         store.submit(specs[0])
     else:
-        store.submit_sweep(specs)
+        asked_here().add(store.submit_sweep(specs).id)
     services.executor().ensure_worker()
 
 
 def _progress(budget: Budget, records: list[RunRecord]) -> None:
-    """One bar for everything that is trained for this picture, and one button that stops it."""
+    """One bar for everything that is trained for this picture, and a button that stops what was asked for here.
+
+    A server may be shared: what others asked for has a quieter button of its own.
+    """
     state = _state(budget, records)
     if state is None:
         return
-    bar, button = st.columns([4, 1], vertical_alignment="bottom")
+    own = tuple(sweep for sweep in state.sweeps if sweep in asked_here())
+    others = tuple(sweep for sweep in state.sweeps if sweep not in own)
     told = {"n": state.finished, "all": state.total, "training": state.training}
     parts = [tr("{n} of {all} runs done, {training} training", **told)]
+    if len(state.sweeps) > 1:
+        parts.append(trn("{n} sweep", "{n} sweeps", len(state.sweeps)))
     if state.seconds_left is not None:
         parts.append(tr("about {time} left", time=wording.seconds(state.seconds_left)))
-    bar.progress(state.fraction, text=" · ".join(parts))
-    button.button(
-        tr("Stop all"), icon=":material/stop:", key="seesaw.stop", width="stretch", on_click=_stop, args=(state.sweeps,)
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.progress(state.fraction, text=" · ".join(parts))
+        if own:
+            st.button(
+                tr("Stop"), icon=":material/stop:", key="seesaw.stop", on_click=_stop, args=(own,),
+                help=tr("What has begun can go on later from its last checkpoint; the rest leaves the queue."),
+            )  # fmt: skip
+        if others:
+            st.button(
+                trn("Stop the sweep of another session", "Stop {n} sweeps of other sessions", len(others)),
+                key="seesaw.stop_others", type="tertiary", on_click=_stop, args=(others,),
+                help=tr("Asked for in another tab, before this page was loaded, or by somebody else on this server."),
+            )  # fmt: skip
 
 
 def _state(budget: Budget, records: list[RunRecord]) -> sweeps.Progress | None:

@@ -19,7 +19,7 @@ from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
 from app.problems import told
 from app.setup_values import PREFIXES, preset_of
-from app.sweeps import MOST_RUNS, Order, Plan
+from app.sweeps import MOST_RUNS, Order, Outlook, Plan
 from mtl_core import comparison, registry
 from mtl_core.spec import RunSpec, SpecError, TrainingSpec
 
@@ -51,14 +51,16 @@ def sweep_panel(budget: Budget, task_x: str, task_y: str, records: Sequence[RunR
                 "That makes {n:,} runs; one sweep has at most {most}: take fewer models or seeds.",
                 n=order.runs, most=MOST_RUNS,
             )  # fmt: skip
-        label, text, there = (tr("Train"), "", False) if wanted is None else _outlook(wanted, records)
+        ahead = None if wanted is None else sweeps.outlook(wanted, records, services.library().store.sweeps())
+        label, text = (tr("Train"), "") if wanted is None or ahead is None else _words(wanted, ahead)
         # The button comes first on the screen. No callback: it would get what the controls said one run ago.
-        nothing = wanted is None or problem is not None or (there and wanted.budget == budget.key)
-        if top.button(
-            label, type="primary", icon=":material/play_arrow:", width="stretch", key="sweep.train",
-            disabled=nothing,
-        ) and wanted is not None:  # fmt: skip
-            _submit(wanted)
+        idle = ahead is not None and not ahead.runs and wanted is not None and wanted.budget == budget.key
+        nothing = wanted is None or problem is not None or idle
+        pressed = top.button(
+            label, type="primary", icon=":material/play_arrow:", width="stretch", key="sweep.train", disabled=nothing
+        )
+        if pressed and wanted is not None and ahead is not None and not nothing:  # a second click comes too late
+            _submit(wanted, ahead)
         if problem:
             top.error(problem, title=tr("This sweep cannot be trained"))
         elif text:
@@ -73,7 +75,7 @@ def _order(budget: Budget, task_x: str, task_y: str) -> Order | None:
     left, right = st.columns(2)
     with left:
         how = url_choice(
-            tr("Loss weights"), tuple(WEIGHTS), EQUAL, "sweep.weights", lambda way: tr(WEIGHTS[way]), name="weights",
+            tr("Loss weights"), tuple(WEIGHTS), GRID, "sweep.weights", lambda way: tr(WEIGHTS[way]), name="weights",
             control=st.segmented_control, required=True,
             help=tr(
                 "Grid: the ratios you choose. Search: an optimiser looks for weights on the Pareto front, judged by "
@@ -188,9 +190,8 @@ def _tasks(dataset: str, data: dict[str, Any]) -> tuple[str, ...]:
         return RunSpec.parse({"data": {"name": dataset}}).schema.task_names
 
 
-def _outlook(wanted: Plan, records: Sequence[RunRecord]) -> tuple[str, str, bool]:
-    """The button's words, what is known before it is pressed, and whether all of it is there already."""
-    ahead = sweeps.outlook(wanted, records)
+def _words(wanted: Plan, ahead: Outlook) -> tuple[str, str]:
+    """The button's words, and what is known before it is pressed."""
     models = len(wanted.models) - 1 + len(wanted.searched)
     order = wanted.order
     parts = [
@@ -200,25 +201,52 @@ def _outlook(wanted: Plan, records: Sequence[RunRecord]) -> tuple[str, str, bool
     if order.trials:
         parts.append(tr("{n} trials of each searched model", n=order.trials))
     told = [wording.commas(parts)]
-    there = order.runs - ahead.runs
-    if there:
-        told.append(tr("{n} of {all} runs are there already", n=there, all=order.runs))
-    text = tr("{claim}.", claim=wording.clauses(told))
+    there = order.runs - ahead.runs - ahead.under_way
     if not ahead.runs:
-        return tr("All of these runs are there"), text, True
-    label = trn("Train {n} run", "Train {n} runs", ahead.runs)
+        return _nothing_to_do(there, ahead.under_way, tr("{claim}.", claim=told[0]))
+    if there > 0:
+        told.append(tr("{n} of {all} runs are there already", n=there, all=order.runs))
+    if ahead.under_way:
+        told.append(tr("{n} of {all} runs are under way", n=ahead.under_way, all=order.runs))
+    label, time = _time(trn("Train {n} run", "Train {n} runs", ahead.runs), ahead)
+    return label, wording.passage(tr("{claim}.", claim=wording.clauses(told)), time)
+
+
+def _nothing_to_do(there: int, under_way: int, text: str) -> tuple[str, str]:
+    if under_way:
+        some, every = tr("All of these runs are there or under way"), tr("All of these runs are under way")
+        return some if there > 0 else every, text
+    more = tr("More seeds narrow the intervals; a grid of loss weights shows what a gain costs the other task.")
+    return tr("All of these runs are there"), wording.passage(text, more)
+
+
+def _time(label: str, ahead: Outlook) -> tuple[str, str]:
+    """The button's words with the time that it takes, and where that is known from."""
     if ahead.seconds is None:
-        unknown = tr("How long that takes is not known yet: nothing like it was trained on this machine.")
-        return label, wording.passage(text, unknown), False
-    label = tr("{train}, about {time}", train=label, time=wording.seconds(ahead.seconds))
-    return label, wording.passage(text, tr("Time at the pace of earlier runs on this machine.")), False
+        return label, tr("How long that takes is not known yet: nothing like it was trained on this machine.")
+    time = wording.seconds(ahead.seconds)
+    if ahead.seconds < 1:
+        return tr("{train}, {time}", train=label, time=time), ""
+    if ahead.at_most:
+        bound = tr("Time as if one by one, as earlier runs on this machine; runs of one model train together.")
+        return tr("{train}, at most {time}", train=label, time=time), bound
+    return tr("{train}, about {time}", train=label, time=time), tr("Time at the pace of earlier runs on this machine.")
 
 
-def _submit(wanted: Plan) -> None:
-    services.library().store.submit_sweep(wanted.specs(), wanted.searches())
-    services.executor().ensure_worker()
+def _submit(wanted: Plan, ahead: Outlook) -> None:
+    if ahead.runs:
+        # What is under way belongs to this sweep, too: stopping the other one then leaves it alone.
+        sweep = services.library().store.submit_sweep([*ahead.missing, *ahead.coming], ahead.searches)
+        asked_here().add(sweep.id)
+        services.executor().ensure_worker()
     st.query_params["budget"] = wanted.budget
     st.rerun()
+
+
+def asked_here() -> set[str]:
+    """Ids of the sweeps that were asked for in this session."""
+    found: set[str] = st.session_state.setdefault("sweep.asked_here", set())
+    return found
 
 
 def _ratio_name(text: str) -> str:

@@ -30,6 +30,7 @@ from app.jobs.tables import (
     SWEEP_PLACE,
     Binned,
     Event,
+    Label,
     Pause,
     Run,
     StoreError,
@@ -205,13 +206,26 @@ class RunStore:
             return _sweeps(session, Sweep.searching, 1000)[::-1]
 
     def stop_sweep(self, sweep_id: str) -> None:
-        """Stop what is left of a sweep, except for runs that somebody waits for apart from it."""
+        """Stop what is left of a sweep, except for runs that somebody waits for apart from it or with another sweep.
+
+        Runs that have begun can go on later; those that have not hold nothing and are dropped, unless somebody wrote
+        beside them. The sweep keeps what it has finished: nothing that is asked for later brings it back.
+        """
         with self._writing() as session:
             session.execute(update(Sweep).where(Sweep.id == sweep_id).values(searching=False))
             ours = select(SweepRun.run_id).where(SweepRun.sweep_id == sweep_id)
-            mine = update(Run).where(Run.id.in_(ours), Run.place >= SWEEP_PLACE)
-            session.execute(mine.where(Run.state == "queued").values(state="stopped", finished_at=time.time()))
-            session.execute(mine.where(Run.state == "running").values(state="stopping"))
+            theirs = select(SweepRun.run_id).where(SweepRun.sweep_id != sweep_id)
+            mine = Run.id.in_(ours), Run.id.not_in(theirs), Run.place >= SWEEP_PLACE
+            queued, written = Run.state == "queued", Run.id.in_(select(Label.run_id))
+            unbegun = session.scalars(select(Run.id).where(*mine, queued, Run.started_at.is_(None), ~written)).all()
+            session.execute(delete(Run).where(Run.id.in_(unbegun)))
+            session.execute(update(Run).where(*mine, queued).values(state="stopped", finished_at=time.time()))
+            session.execute(update(Run).where(*mine, Run.state == "running").values(state="stopping"))
+            unfinished = select(Run.id).where(Run.state != "finished")
+            left = delete(SweepRun).where(SweepRun.sweep_id == sweep_id, SweepRun.run_id.in_(unfinished))
+            session.execute(left)
+        for run_id in unbegun:
+            self._remove_folder(run_id)
 
     def request_stop(self, run_id: str) -> RunRecord | None:
         """Stop a run: a queued one at once, a running one before its next step."""
@@ -499,6 +513,9 @@ class RunStore:
                 run.state, run.place, run.attempts, run.finished_at, run.message = "queued", place, 0, None, None
                 session.flush()
                 run_id = run.id
+            else:  # one that is just stopping goes on
+                leaving = update(Run).where(Run.id == run_id, Run.state == "stopping")
+                session.execute(leaving.values(state="running"))
             if run_id not in linked:
                 linked.add(run_id)
                 number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +62,7 @@ def press(at: AppTest) -> AppTest:
 def open_small(trained: Train) -> Callable[[], AppTest]:
     """The page on a budget of seconds, in which one run is there already."""
     run = trained(small("mmoe"))
-    return lambda: healthy(visit("seesaw_plot", budget=budget_of(run)))
+    return lambda: healthy(visit("seesaw_plot", budget=budget_of(run), weights="equal"))
 
 
 # The picture
@@ -163,26 +164,75 @@ def specs_of(store: RunStore) -> list[RunSpec]:
 
 def test_one_click_asks_for_models_seeds_and_yardsticks(store: RunStore, open_small: Callable[[], AppTest]) -> None:
     at = sweep_of(open_small(), trunks=["mmoe", "cgc"], seeds=4)
+    late = sweep_of(open_small(), trunks=["mmoe", "cgc"], seeds=4)  # its button stays as it is until it is pressed
     button = at.button(key="sweep.train")
-    assert button.label.startswith("Train 11 runs, about ")  # 3 x 4, and one is there
+    assert button.label.startswith("Train 11 runs, ")  # 3 x 4, and one is there
     assert "1 of 12 runs are there already" in " ".join(c.value for c in at.caption)
     press(at)
     specs = specs_of(store)
     assert [(s.model.trunk.name, s.seed) for s in specs] == [
-        (trunk, seed) for trunk in ("single_task", "mmoe", "cgc") for seed in range(4)
+        (trunk, seed) for trunk in ("single_task", "mmoe", "cgc") for seed in range(4) if (trunk, seed) != ("mmoe", 0)
     ]
     assert all(is_baseline(spec) for spec in specs[:4])
     assert {budget_key(spec) for spec in specs} == {at.session_state["budget"]}
     assert {baseline_spec(spec).key for spec in specs} == {spec.key for spec in specs[:4]}
     (bar,) = at.get("progress")
     assert bar.proto.text == "0 of 11 runs done, 0 training"
-    # Pressed again it asks for nothing new.
-    press(at)
-    assert len(store.runs()) == 12
-    # The button that stops everything, also what the second click asked for.
+    # A second click asks for nothing: all of it is under way, and the button says so.
+    for page in (at, press(late)):
+        button = page.button(key="sweep.train")
+        assert (button.disabled, button.label) == (True, "All of these runs are there or under way")
+    assert (len(store.sweeps()), len(store.runs())) == (1, 12)
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 11 runs done, 0 training"
+    # What has not begun holds nothing, and is not left behind as paused.
     healthy(at.button(key="seesaw.stop").click().run())
-    assert {run.state for run in store.runs()} == {"finished", "stopped"}
+    assert [run.state for run in store.runs()] == ["finished"]
     assert len(at.get("progress")) == 0
+    assert at.button(key="sweep.train").label.startswith("Train 11 runs, ")
+
+
+def test_examples_are_not_trained_again(store: RunStore) -> None:
+    at = healthy(visit("seesaw_plot"))
+    button = at.button(key="sweep.train")
+    assert (button.disabled, button.label) == (False, "Train 36 runs")  # 3 models with 4 new ratios, 3 seeds
+    assert "12 of 48 runs are there already" in " ".join(c.value for c in at.caption)
+    press(at)
+    assert len(store.runs()) == 36
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 36 runs done, 0 training"
+    assert at.button(key="sweep.train").disabled
+
+
+def test_an_order_that_is_partly_under_way_asks_for_the_rest(
+    store: RunStore, open_small: Callable[[], AppTest]
+) -> None:
+    at = press(sweep_of(open_small(), trunks=["mmoe"], seeds=2))
+    assert len(store.sweeps()[0].runs) == 3
+    at = sweep_of(at, trunks=["mmoe", "ple"])
+    assert at.button(key="sweep.train").label.startswith("Train 2 runs")
+    assert "1 of 6 runs are there already; 3 of 6 runs are under way" in " ".join(c.value for c in at.caption)
+    press(at)
+    (bar,) = at.get("progress")
+    assert bar.proto.text == "0 of 5 runs done, 0 training · 2 sweeps"
+    assert at.button(key="sweep.train").disabled
+
+
+def test_stop_leaves_the_sweeps_of_others_alone(store: RunStore, open_small: Callable[[], AppTest]) -> None:
+    at = press(sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2))
+    other = press(sweep_of(open_small(), trunks=["mmoe", "cgc"], seeds=2))
+    healthy(at.run())
+    assert len(store.runs()) == 8
+    assert at.button(key="seesaw.stop_others").label == "Stop the sweep of another session"
+    healthy(at.button(key="seesaw.stop").click().run())
+    # PLE is gone; the yardsticks and MMoE are waited for by the other sweep, too.
+    assert sorted(run.trunk for run in store.runs() if run.open) == ["cgc"] * 2 + ["mmoe"] + ["single_task"] * 2
+    assert len(store.runs()) == 6
+    keys = {button.key for button in healthy(at).button}
+    assert "seesaw.stop" not in keys
+    assert "seesaw.stop" in {button.key for button in healthy(other.run()).button}
+    healthy(at.button(key="seesaw.stop_others").click().run())
+    assert not any(run.open for run in store.runs())
 
 
 def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
@@ -191,8 +241,8 @@ def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], Ap
     )
     press(at)
     specs = specs_of(store)[1:]
-    assert [spec.balancer.name for spec in specs] == ["static"] * 3 + ["pcgrad"]
-    assert [spec.balancer.options["weights"] for spec in specs[:3]] == [[0.1818, 1.8182], [1, 1], [1.6667, 0.3333]]
+    assert [spec.balancer.name for spec in specs] == ["static"] * 2 + ["pcgrad"]  # the run that is there weighs 1:1
+    assert [spec.balancer.options["weights"] for spec in specs[:2]] == [[0.1818, 1.8182], [1.6667, 0.3333]]
     at = sweep_of(at, ratios=[])
     assert "sweep.train" not in {button.key for button in at.button}
     assert "Choose at least one ratio." in [c.value for c in at.caption]
@@ -201,26 +251,31 @@ def test_loss_weights_and_balancers(store: RunStore, open_small: Callable[[], Ap
 
 
 def test_a_search_is_left_to_the_workers(store: RunStore, open_small: Callable[[], AppTest]) -> None:
-    at = sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2, weights="search", trials=8)
-    assert at.button(key="sweep.train").label.startswith("Train 34 runs")
+    at, late = (
+        sweep_of(open_small(), trunks=["mmoe", "ple"], seeds=2, weights="search", trials=8) for _ in range(2)
+    )  # fmt: skip
+    assert at.button(key="sweep.train").label.startswith("Train 33 runs")  # the run that is there is the first trial
     press(at)
     (sweep,) = store.sweeps()
     assert [spec.model.trunk.name for spec in specs_of(store)] == ["single_task"] * 2
     assert [search["base"]["model"]["trunk"]["name"] for search in sweep.searches] == ["mmoe", "ple"]
     (bar,) = at.get("progress")
-    assert bar.proto.text == "0 of 34 runs done, 0 training"
+    assert bar.proto.text == "0 of 33 runs done, 0 training"
     advance(store)
     healthy(at.run())
     assert len(store.sweeps()[0].runs) == 34  # both first batches of 8 trials; the run that was there is one of them
     (bar,) = at.get("progress")
     assert bar.proto.text == "0 of 33 runs done, 0 training"
+    assert at.button(key="sweep.train").disabled
+    press(late)
+    assert len(store.sweeps()) == 1
     healthy(at.button(key="seesaw.stop").click().run())
     assert not store.searching()
-    assert {run.state for run in store.runs()} == {"finished", "stopped"}
+    assert [run.state for run in store.runs()] == ["finished"]
 
 
 def test_another_budget_and_the_plot_moves_to_it(store: RunStore) -> None:
-    at = healthy(visit("seesaw_plot"))
+    at = healthy(visit("seesaw_plot", weights="equal"))
     at.toggle(key="sweep.other").set_value(True).run()
     at.number_input(key="sweep.conflict.rows").set_value(600).run()
     at.number_input(key="sweep.conflict.epochs").set_value(2).run()
@@ -242,7 +297,7 @@ def test_another_budget_and_the_plot_moves_to_it(store: RunStore) -> None:
 # What a link says of it
 
 SWEPT = {
-    "models": "mmoe,ple", "weights": "grid", "ratios": "0.2,5", "seeds": "2", "balancers": "pcgrad", "sizes": "off",
+    "models": "mmoe,ple", "ratios": "0.2,5", "seeds": "2", "balancers": "pcgrad", "sizes": "off",
     "other": "on", "data": "adult", "epochs": "2", "batch_size": "1000",
 }  # fmt: skip
 
@@ -276,11 +331,12 @@ def test_what_is_not_asked_for_is_not_in_the_link() -> None:
     at = healthy(visit("seesaw_plot", weights="search", trials="40", ratios="0.2", other="on", epochs="3"))
     assert said(at) == {"weights": "search", "trials": "40", "other": "on", "epochs": "3"}
     sweep_of(at, weights="grid", other=False, ratios=[])
-    assert said(at) == {"weights": "grid", "ratios": "none"}
+    assert said(at) == {"ratios": "none"}
     sweep_of(at, weights="equal", trunks=[])
-    assert said(at) == {"models": "none"}
+    assert said(at) == {"weights": "equal", "models": "none"}
     assert [c.value for c in at.caption if c.value == "Choose at least one model."]
-    sweep_of(at, trunks=["shared_bottom", "mmoe", "ple"])
+    sweep_of(at, trunks=["shared_bottom", "mmoe", "ple"], weights="grid")
+    sweep_of(at, ratios=["0.1", "0.5", "1", "2", "10"])
     assert said(at) == {}
 
 
@@ -332,7 +388,7 @@ def test_points_appear_one_by_one(store: RunStore, trained: Train, open_small: C
         healthy(at.run())
         seen.append(len(rows(at, "marks")))
     # Two yardsticks place the run that was there; then one point per run, and a mean beside two seeds.
-    assert seen == [1, 1, 1, 3, 4, 6]
+    assert seen == [1, 1, 3, 4, 6]
     assert len(at.get("progress")) == 0
     assert at.button(key="sweep.train").disabled
     assert at.button(key="sweep.train").label == "All of these runs are there"
@@ -395,6 +451,48 @@ def test_time_is_known_from_this_machine_alone(trained: Train) -> None:
     adult = preset_spec("adult", "mmoe")
     assert sweeps.seconds_of(adult, [own]) is None  # nobody has counted its rows
     assert sweeps.seconds_of(adult, [own, *bundled]) is not None
+
+
+def test_a_sweep_is_estimated_from_runs_that_trained_together(store: RunStore, trained: Train) -> None:
+    run = trained(small("mmoe"))  # batches of 100 rows
+    budget = {"data": {"name": "conflict", "options": {"rows": 500}}, "training": run.spec["training"]}
+    order = sweeps.Order(
+        dataset="conflict", data=json.dumps(budget["data"]), training=json.dumps(budget["training"]),
+        trunks=("mmoe",), weights=((1.0, 1.0),), balancers=(), seeds=9, trials=0, equal_parameters=True,
+    )  # fmt: skip
+    wanted = sweeps.plan(order)
+    alone = timed(run, 100.0, 110.0)
+    ahead = sweeps.outlook(wanted, [alone])
+    assert (ahead.runs, ahead.at_most) == (17, True)
+    assert ahead.seconds == pytest.approx(170)
+    # Eight that took 16 seconds together: two seconds each.
+    many = [
+        replace(timed(run, 200.0 + 0.1 * i, 216.0), id=f"{i:08}", spec={**run.spec, "seed": 20 + i}) for i in range(8)
+    ]
+    ahead = sweeps.outlook(wanted, [*many, alone])
+    assert not ahead.at_most
+    assert ahead.seconds == pytest.approx(17 * 2)
+    # A run or two train as one alone does.
+    assert sweeps.outlook(sweeps.plan(replace(order, seeds=1)), [*many]).at_most is False
+
+
+def test_the_time_left_follows_those_that_train_together(store: RunStore, trained: Train) -> None:
+    run = trained(small("mmoe"))
+    sweep = store.submit_sweep([small("ple", seed=seed) for seed in range(20)])
+    queued = [r for r in store.runs() if r.state == "queued"]
+    # Two yardsticks in ten seconds, then eight in eight, of which each is half done; ten wait.
+    assert run.finished_at is not None
+    late = run.finished_at + 100
+    done = [replace(r, state="finished", started_at=late, finished_at=late + 10) for r in queued[:2]]
+    busy = [replace(r, state="running", started_at=late + 10, updated_at=late + 18, epoch=1) for r in queued[2:10]]
+    state = sweeps.progress([sweep], [*done, *busy, *queued[10:]], budget_of(run))
+    assert state is not None
+    assert (state.finished, state.training, state.total) == (2, 8, 20)
+    # 14 runs are left at half a run per second.
+    assert state.seconds_left == pytest.approx(28)
+    early = sweeps.progress([sweep], queued, budget_of(run))
+    assert early is not None
+    assert early.seconds_left is None
 
 
 def test_a_rerun_stays_quick_with_many_runs(store: RunStore, open_small: Callable[[], AppTest]) -> None:

@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from app.jobs import liveness, settings
+from app.jobs.archive import Archive
 from app.jobs.executor import LocalExecutor, get_executor
 from app.jobs.journal import Told
 from app.jobs.records import RunRecord
@@ -442,12 +443,46 @@ def test_stopping_a_sweep_stops_all_of_it_and_nothing_else(store: RunStore) -> N
     assert seeds_of(store.claim_together("w", 1)) == [3]
     assert seeds_of(store.claim_together("w", 1)) == [0]
     store.stop_sweep(sweep.id)
-    states = [must(store.get(run_id)).state for run_id in sweep.runs]
-    assert states == ["stopping", "stopped", "stopped", "running"]
+    states = [run.state if (run := store.get(run_id)) else "gone" for run_id in sweep.runs]
+    assert states == ["stopping", "gone", "gone", "running"]
     assert must(store.get(other.id)).state == "running"
     assert store.searching() == []
     store.extend_sweep(sweep.id, [small(7)])
-    assert len(store.sweeps()[0].runs) == 4
+    assert store.sweeps()[0].runs == ()
+
+
+def test_of_a_stopped_sweep_what_has_begun_or_belongs_elsewhere_stays(store: RunStore, story: list[Told]) -> None:
+    store.register_worker("w", 0)
+    first = store.submit_sweep([small(seed) for seed in range(5)])
+    begun, done, noted, shared, unbegun = first.runs
+    store.claim_together("w", 2)
+    for run_id in (begun, done):
+        store.append(run_id, "w", story[0])
+    store.append(done, "w", story[-1])
+    store.release(begun, "w", "queued")
+    Archive(store).note(noted, "mine")
+    second = store.submit_sweep([small(3)])
+    store.stop_sweep(first.id)
+    states = [run.state if (run := store.get(run_id)) else "gone" for run_id in first.runs]
+    assert states == ["stopped", "finished", "stopped", "queued", "gone"]
+    # What was finished stays with it, so that a search that is begun again finds its trials.
+    assert {sweep.id: sweep.runs for sweep in store.sweeps()} == {first.id: (done,), second.id: (shared,)}
+    store.stop_sweep(second.id)
+    assert store.get(shared) is None
+    assert store.get(unbegun) is None
+    again = store.submit_sweep([small(0), small(4)])
+    assert again.runs[0] == begun
+    assert [must(store.get(run_id)).state for run_id in again.runs] == ["queued", "queued"]
+
+
+def test_a_sweep_takes_up_a_run_that_is_just_stopping(store: RunStore) -> None:
+    store.register_worker("w", 0)
+    sweep = store.submit_sweep([small(0)])
+    store.claim_together("w", 1)
+    store.stop_sweep(sweep.id)
+    assert must(store.get(sweep.runs[0])).state == "stopping"
+    assert store.submit_sweep([small(0)]).runs == sweep.runs
+    assert must(store.get(sweep.runs[0])).state == "running"
 
 
 def test_a_search_counts_as_work_until_it_is_over(store: RunStore) -> None:
