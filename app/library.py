@@ -6,7 +6,7 @@ import gzip
 import json
 import threading
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,25 @@ class History:
 
 @dataclass(frozen=True)
 class Example:
-    """A bundled finished run."""
+    """A bundled finished run. Of hundreds a page shows a handful, so events are read when they are asked for."""
 
     record: RunRecord
-    history: History
+    events: list[dict[str, Any]]
+
+    @cached_property
+    def history(self) -> History:
+        """What the run has said."""
+        return _extend(History(), list(enumerate(self.events, start=1)))
+
+    @property
+    def has_gates(self) -> bool:
+        """Were gate weights kept?"""
+        return bool(self.events[-1]["gates"])
+
+    @property
+    def curve(self) -> list[tuple[int, dict[str, Any]]]:
+        """Validation metrics by epoch."""
+        return [(e["epoch"], e["metrics"]["valid"]) for e in self.events if e["event"] == "epoch"]
 
 
 class Library:
@@ -64,7 +79,7 @@ class Library:
 
     def has_gates(self, run_id: str) -> bool:
         """Were gate weights kept? Some examples carry scores only, to stay small."""
-        return run_id not in examples() or bool(examples()[run_id].history.gates)
+        return run_id not in examples() or examples()[run_id].has_gates
 
     def history(self, run_id: str) -> History:
         """What the run has said so far; empty for an unknown run."""
@@ -91,11 +106,10 @@ def examples() -> dict[str, Example]:
     """The bundled runs by id, in the order of their file."""
     with gzip.open(EXAMPLES, "rt", encoding="utf-8") as file:
         stored = json.load(file)
-    result: dict[str, Example] = {}
-    for item in stored["runs"]:
-        history = _extend(History(), list(enumerate(item["events"], start=1)))
-        result[item["id"]] = Example(_record(item["id"], history, float(stored["made_at"])), history)
-    return result
+    made_at = float(stored["made_at"])
+    return {
+        item["id"]: Example(_record(item["id"], item["events"], made_at), item["events"]) for item in stored["runs"]
+    }
 
 
 def _extend(history: History, events: list[tuple[int, dict[str, Any]]]) -> History:
@@ -113,29 +127,29 @@ def _extend(history: History, events: list[tuple[int, dict[str, Any]]]) -> Histo
     return History(started, tuple(epochs[n] for n in sorted(epochs)), finished, events[-1][0])
 
 
-def _record(run_id: str, history: History, made_at: float) -> RunRecord:
-    started, finished = history.started, history.finished
-    if started is None or finished is None:
+def _record(run_id: str, events: list[dict[str, Any]], made_at: float) -> RunRecord:
+    started, last, finished = events[0], events[-2], events[-1]
+    if (started["event"], last["event"], finished["event"]) != ("started", "epoch", "finished"):
         raise ValueError(f"Example {run_id} is not a finished run.")
     return RunRecord(
         id=run_id,
         state="finished",
-        spec=started.spec,
+        spec=started["spec"],
         spec_key="",
         created_at=made_at,
         started_at=made_at,
         updated_at=made_at,
         finished_at=made_at,
-        epoch=finished.epoch,
+        epoch=finished["epoch"],
         step=0,
-        steps=started.steps,
-        samples_per_second=history.epochs[-1].samples_per_second,
+        steps=started["steps"],
+        samples_per_second=last["samples_per_second"],
         resumed_from=0,
-        parameters=finished.parameters,
-        device=finished.device,
-        train_seconds=finished.train_seconds,
-        best_epoch=finished.best_epoch,
-        metrics_test=finished.metrics["test"],
+        parameters=finished["parameters"],
+        device=finished["device"],
+        train_seconds=finished["train_seconds"],
+        best_epoch=finished["best_epoch"],
+        metrics_test=finished["metrics"]["test"],
         message=None,
         attempts=1,
         queue_position=None,

@@ -123,7 +123,7 @@ def _near(spec: RunSpec, yardstick: RunSpec) -> bool:
 
 
 def _with_seed(spec: RunSpec, seed: int) -> RunSpec:
-    return RunSpec.parse(spec.to_json() | {"seed": seed})
+    return spec.with_seed(seed)
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,13 @@ class RunSpec(BaseModel):
         """As JSON data, every option written out."""
         return self.model_dump(mode="json")
 
+    def with_seed(self, seed: int) -> RunSpec:
+        """The same with another seed, without reading it all again; data and wiring are shared."""
+        self.schema  # noqa: B018  # worked out once, and copied
+        copy = self.model_copy(update={"seed": seed})
+        copy.__dict__.pop("key", None)
+        return copy
+
     @cached_property
     def key(self) -> str:
         """Equal for equal specs, whatever was left to defaults."""

@@ -10,7 +10,7 @@ from app import run_list, services
 from app.components.url_choice import url_choice, url_choices
 from app.core_texts import title
 from app.i18n import tr
-from app.library import is_example
+from app.library import examples, is_example
 from app.run_list import EXAMPLE, STATES, Filter, Listed
 from mtl_core.registry import names
 from mtl_core.spec import fingerprint
@@ -28,7 +28,7 @@ def all_runs(with_examples: bool) -> list[Listed]:
     curves = archive.curves([r for r in records if not is_example(r.id)])
     for record in records:
         if is_example(record.id):
-            curves[record.id] = [(e.epoch, e.metrics["valid"]) for e in library.history(record.id).epochs]
+            curves[record.id] = examples()[record.id].curve
     return run_list.listed(records, archive.labels(), curves)
 
 

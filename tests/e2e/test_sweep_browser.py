@@ -30,7 +30,7 @@ def is_marked(page: Page) -> bool:
 
 
 def test_seesaw_from_a_sweep(server: Server, new_tab: NewTab) -> None:
-    page = new_tab("/seesaw")
+    page = new_tab("/seesaw?weights=equal")
     button = widget(page, "sweep.train").get_by_role("button")
     button.wait_for()
     settle(page)
@@ -103,7 +103,7 @@ def places_of_points(page: Page) -> list[tuple[float, float]]:
 
 
 def test_a_sweep_is_stopped_by_one_click(server: Server, new_tab: NewTab) -> None:
-    page = new_tab("/seesaw")
+    page = new_tab("/seesaw?weights=equal")
     button = widget(page, "sweep.train").get_by_role("button")
     button.wait_for()
     settle(page)
@@ -119,7 +119,10 @@ def test_a_sweep_is_stopped_by_one_click(server: Server, new_tab: NewTab) -> Non
     sweep = server.store.sweeps()[0]
     server.wait_until(sweep.runs[0], lambda run: run.epoch >= 1)
     widget(page, "seesaw.stop").get_by_role("button").click()
-    for run_id in sweep.runs:
-        assert server.wait_until(run_id, lambda run: not run.open, seconds=20).state == "stopped"
+    # What has begun is paused; the rest is gone.
+    wait_for(lambda: not any(run.open for run in server.store.runs()), seconds=20)
+    left = [run for run_id in sweep.runs if (run := server.store.get(run_id)) is not None]
+    assert {run.state for run in left} == {"stopped"}
+    assert len(left) < len(sweep.runs)
     expect(widget(page, "seesaw.stop")).to_have_count(0)
     without_exception(page)
