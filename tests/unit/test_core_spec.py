@@ -386,3 +386,11 @@ def test_a_name_is_registered_once() -> None:
     with pytest.raises(ValueError, match="two parts of kind trunk called 'mmoe'"):
         registry.register("trunk", "mmoe")(known)
     assert registry.get("trunk", "mmoe") is known
+
+
+def test_a_spec_with_another_seed_is_as_if_read() -> None:
+    spec = RunSpec.parse({"data": {"name": "conflict"}, "seed": 3})
+    assert spec.key
+    other = spec.with_seed(7)
+    assert other.key == RunSpec.parse(spec.to_json() | {"seed": 7}).key != spec.key
+    assert other.schema is spec.schema
