@@ -52,8 +52,7 @@ MOST_KEYS = 4096
 
 @lru_cache(maxsize=512)
 def _variant(text: str) -> tuple[RunSpec, str, str, str, Mapping[str, Any]]:
-    """What does not depend on the seed: the spec with seed 0, keys of budget, model and yardstick, and what is changed.
-    """
+    """What no seed changes: the spec with seed 0, the keys of budget, model and yardstick, and what is changed."""
     spec = RunSpec.parse(json.loads(text))
     own, yardstick = comparison.variant_key(spec), comparison.variant_key(comparison.baseline_spec(spec))
     return spec, comparison.budget_key(spec), own, yardstick, changed(spec)

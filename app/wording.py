@@ -20,6 +20,9 @@ from mtl_core.events import GateSummary
 from mtl_core.heads.meeting import Meeting
 from mtl_core.trunks.wiring import Gate, Level, Wiring, gate_key
 
+#: Seeds from which intervals of such runs are narrow enough to say something.
+ENOUGH_SEEDS = 8
+
 
 def seconds(value: float) -> str:
     """6 s, 1 min 20 s, 2 h 5 min."""
@@ -346,9 +349,38 @@ def seesaw_sentence(groups: Sequence[SeesawGroup], task_x: str, task_y: str) -> 
         return tr("Each model has one seed only, so no interval: train more seeds before believing any point.")
     said: dict[tuple[str, str], list[str]] = {}
     for group in told:
-        said.setdefault((group.x_interval.verdict, group.y_interval.verdict), []).append(group.label)
+        said.setdefault((group.x_interval.verdict, group.y_interval.verdict), []).append(group.name)
     parts = [_outcome(labels, pair, task_x, task_y) for pair, labels in said.items()]
     return tr("{claim}.", claim=clauses(parts))
+
+
+def where_it_tips(groups: Sequence[SeesawGroup], kinds: Mapping[str, str], task_x: str, task_y: str) -> str:
+    """The model that shows the seesaw best: one task gains and the other pays, both beyond their intervals; else ""."""
+    tipping = [g for g in groups if {g.x_interval.verdict, g.y_interval.verdict} == {"gains", "loses"}]
+    if not tipping:
+        return ""
+    group = max(tipping, key=lambda g: min(abs(g.x_interval.mean), abs(g.y_interval.mean)))
+    means = {task_x: group.x_interval.mean, task_y: group.y_interval.mean}
+    won, paid = sorted(means, key=lambda task: -means[task])
+    gain_said, loss_said = (gains.said(means[task], kinds[task]) for task in (won, paid))
+    told = {"won": won, "paid": paid, "gain": gain_said, "loss": loss_said}
+    if group.line:
+        return tr(
+            "With weights {weights} {model} gains {gain} on {won} and pays {loss} on {paid}: the seesaw.",
+            weights=group.short, model=group.line, **told,
+        )  # fmt: skip
+    return tr("{model} gains {gain} on {won} and pays {loss} on {paid}: the seesaw.", model=group.label, **told)
+
+
+def more_seeds(groups: Sequence[SeesawGroup]) -> str:
+    """What to do where no interval says anything; else ""."""
+    told = [g for g in groups if len(g.seeds) > 1]
+    intervals = [i for g in told for i in (g.x_interval, g.y_interval)]
+    if not told or any(i.verdict != "not distinguishable" for i in intervals):
+        return ""
+    if max(len(g.seeds) for g in told) >= ENOUGH_SEEDS:
+        return ""
+    return tr("Every interval touches 0: {n} or more seeds say more.", n=ENOUGH_SEEDS)
 
 
 def _outcome(labels: Sequence[str], pair: tuple[str, str], task_x: str, task_y: str) -> str:

@@ -1,7 +1,7 @@
 """Make the finished example runs that the dashboard opens with: `python sample_data/make_examples.py`.
 
-Trains the presets of `conflict` and `adult` for several seeds and writes everything the runs said. Gate weights are
-kept for the first seed only, scores for all.
+Trains the presets of `conflict` and `adult` for several seeds, those of `conflict` with other loss weights, too, and
+writes everything the runs said. Gate weights are kept for the first seed of the presets only, scores for all.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ TARGET = Path(__file__).parent / "example_runs.json.gz"
 SEEDS = {"conflict": range(16), "adult": range(5)}
 #: The trunks of the first lessons; every other one is a click away.
 TRUNKS = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
+#: The seesaw: models of `conflict` whose loss weights are moved, and weights of A and B by their name.
+SEESAW = ("shared_bottom", "mmoe", "ple")
+WEIGHTS = {"1to20": (0.0952, 1.9048), "1to5": (0.3333, 1.6667), "5to1": (1.6667, 0.3333), "20to1": (1.9048, 0.0952)}
 
 
 def specs() -> Iterator[tuple[str, RunSpec]]:
@@ -32,6 +35,12 @@ def specs() -> Iterator[tuple[str, RunSpec]]:
         for trunk in TRUNKS:
             for seed in seeds:
                 yield f"example-{dataset}-{trunk}-{seed}", preset_spec(dataset, trunk, seed=seed)
+    for trunk in SEESAW:
+        for name, weights in WEIGHTS.items():
+            balancer = {"name": "static", "options": {"weights": list(weights)}}
+            for seed in SEEDS["conflict"]:
+                run_id = f"example-conflict-{trunk}-{name}-{seed}"
+                yield run_id, preset_spec("conflict", trunk, seed=seed, balancer=balancer)
 
 
 def run(specs: Sequence[RunSpec]) -> list[list[dict[str, Any]]]:
@@ -43,7 +52,8 @@ def run(specs: Sequence[RunSpec]) -> list[list[dict[str, Any]]]:
             raise SystemExit(event.message)
         if event.event == "step":
             continue
-        if "gates" in payload and specs[event.run].seed:
+        spec = specs[event.run]
+        if "gates" in payload and (spec.seed or len(set(spec.balancer.options["weights"])) > 1):
             payload["gates"] = {}
         events[event.run].append(_rounded({**payload, "run": 0}))
     return events

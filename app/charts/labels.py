@@ -1,14 +1,18 @@
-"""Direct labels that do not sit on each other: a small greedy placement."""
+"""Direct labels that do not sit on each other and stand beside their own marks: a small greedy placement."""
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
 
 #: Rough size of a letter at the labels' font size, in pixels.
 LETTER, LINE = 7.5, 17.0
 Box = tuple[float, float, float, float]
+Numbers = npt.NDArray[Any]
 
 
 def letters(text: str) -> int:
@@ -23,10 +27,21 @@ def cut(text: str, most: int) -> str:
     return text
 
 
+#: Half the side of the square that a mark takes.
+MARK = 9.0
+#: Where a label may stand: so far from its mark, in so many directions.
+_DISTANCES, _ANGLES = (18.0, 34.0, 52.0, 74.0, 100.0), 16
+#: What is worse than a long way: standing nearer to another mark, and a line to the mark that crosses something.
+_NEARER, _CROSSED = 250.0, 120.0
+
+
 def place_labels(
     anchors: Sequence[tuple[float, float]], texts: Sequence[str], obstacles: Sequence[Box] = ()
 ) -> list[tuple[float, float]]:
     """Where to write each text so that it covers no other text, no anchor and no obstacle, as near as can be.
+
+    A place that is nearer to another mark than to its own is avoided, and so is one whose line to the mark would cross
+    another mark, name or line.
 
     Args:
         anchors: the marks, in pixels, y upwards.
@@ -37,29 +52,75 @@ def place_labels(
         Offsets of the labels' centres from their anchors, in pixels. A crowded plot may leave overlaps: the offset with
         the least cover wins.
     """
-    taken: list[Box] = [(x - 9, y - 9, x + 9, y + 9) for x, y in anchors]
-    offsets: list[tuple[float, float]] = []
-    for (x, y), text in zip(anchors, texts, strict=True):
-        half_w, half_h = letters(text) * LETTER / 2, LINE / 2
-        best: tuple[float, float, float] | None = None
-        for distance in (18, 34, 52, 74, 100):
-            if best is not None and best[0] <= distance * 2:
-                break  # from here on the distance alone costs as much
-            for step in range(16):
-                angle = math.pi / 8 * step
-                dx = math.cos(angle) * (distance + half_w * abs(math.cos(angle)))
-                dy = math.sin(angle) * distance
-                box = (x + dx - half_w, y + dy - half_h, x + dx + half_w, y + dy + half_h)
-                cover = 4 * sum(_cover(box, other) for other in taken) + sum(_cover(box, other) for other in obstacles)
-                cost = cover + distance * 2
-                if best is None or cost < best[0]:
-                    best = (cost, dx, dy)
-        assert best is not None
-        offsets.append((best[1], best[2]))
-        taken.append((x + best[1] - half_w, y + best[2] - half_h, x + best[1] + half_w, y + best[2] + half_h))
-    return offsets
+    points = np.array(anchors, dtype=float).reshape(-1, 2)
+    marks = np.hstack([points - MARK, points + MARK])
+    blocked = np.array(obstacles, dtype=float).reshape(-1, 4)
+    boxes: dict[int, Numbers] = {}
+    offsets = np.zeros((len(points), 2))
+    # The second round knows where all the others stand.
+    for _ in range(2):
+        for i, text in enumerate(texts):
+            others = np.array([box for j, box in boxes.items() if j != i]).reshape(-1, 4)
+            ways = np.array([[*points[j], *_foot(points[j], boxes[j])] for j in boxes if j != i]).reshape(-1, 4)
+            moves = _moves(letters(text) * LETTER / 2)
+            half = np.array([letters(text) * LETTER / 2, LINE / 2])
+            places = np.hstack([points[i] + moves - half, points[i] + moves + half])
+            taken = np.vstack([marks, others])
+            cost = 4 * _covers(places, taken) + _covers(places, blocked) + 2 * np.repeat(_DISTANCES, _ANGLES)
+            feet = np.array([_foot(points[i], place) for place in places])
+            own = np.hypot(*(feet - points[i]).T)
+            rest = np.delete(points, i, axis=0)
+            if len(rest):
+                cost += _NEARER * (_distances(places, rest).min(axis=1) < own + 2)
+                cost += _CROSSED * _touched(points[i], feet, np.delete(marks, i, axis=0))
+            if len(others):
+                cost += _CROSSED * (_touched(points[i], feet, others) + _crossings(points[i], feet, ways))
+            best = int(np.argmin(cost))
+            offsets[i], boxes[i] = moves[best], places[best]
+    return [(float(x), float(y)) for x, y in offsets]
 
 
-def _cover(a: Box, b: Box) -> float:
-    """Common area of two boxes."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _moves(half: float) -> Numbers:
+    """The places to try, nearest first: [places, 2]."""
+    angles = 2 * np.pi / _ANGLES * np.arange(_ANGLES)
+    x, y = np.cos(angles), np.sin(angles)
+    return np.vstack([np.column_stack([x * (d + half * np.abs(x)), y * d]) for d in _DISTANCES])
+
+
+def _covers(places: Numbers, boxes: Numbers) -> Numbers:
+    """Area of each place that lies in boxes."""
+    if not len(boxes):
+        return np.zeros(len(places))
+    a, b = places[:, None], boxes[None]
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    return cast(Numbers, (np.maximum(width, 0) * np.maximum(height, 0)).sum(axis=1))
+
+
+def _foot(point: Numbers, box: Numbers) -> Numbers:
+    """The place in a box that is nearest to a point."""
+    return np.clip(point, box[:2], box[2:])
+
+
+def _distances(places: Numbers, points: Numbers) -> Numbers:
+    """Of each place, a box, from each point: [places, points]."""
+    nearest = np.clip(points[None], places[:, None, :2], places[:, None, 2:])
+    return cast(Numbers, np.hypot(*np.moveaxis(nearest - points[None], -1, 0)))
+
+
+def _touched(start: Numbers, ends: Numbers, boxes: Numbers) -> Numbers:
+    """How many boxes the line from the start to each end goes through."""
+    along = np.linspace(0, 1, 12)[None, :, None] * (ends - start)[:, None] + start
+    inside = (along[:, :, None] >= boxes[:, :2]) & (along[:, :, None] <= boxes[:, 2:])
+    return cast(Numbers, inside.all(axis=-1).any(axis=1).sum(axis=1))
+
+
+def _crossings(start: Numbers, ends: Numbers, lines: Numbers) -> Numbers:
+    """How many lines (x0, y0, x1, y1) the one from the start to each end crosses."""
+
+    def side(a: Numbers, b: Numbers, point: Numbers) -> Numbers:
+        across, up = b - a, point - a
+        return cast(Numbers, np.sign(across[..., 0] * up[..., 1] - across[..., 1] * up[..., 0]))
+
+    a, b, c, d = start[None, None], ends[:, None], lines[None, :, :2], lines[None, :, 2:]
+    return cast(Numbers, ((side(a, b, c) != side(a, b, d)) & (side(c, d, a) != side(c, d, b))).sum(axis=1))

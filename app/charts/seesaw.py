@@ -5,9 +5,11 @@ Points arrive while runs finish, so it is a template over named data: ranges fol
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import altair as alt
@@ -15,7 +17,7 @@ import pandas as pd
 
 from app import gains
 from app.charts.drawing import Drawing, template
-from app.charts.labels import Box, place_labels
+from app.charts.labels import LETTER, LINE, MARK, Box, letters, place_labels
 from app.charts.palette import QUIET, family_colour, family_shape, tint
 from app.i18n import by_language, tr
 from mtl_core.comparison import Interval
@@ -27,11 +29,19 @@ SIDE = 560
 SMALL_SIDE = 190
 #: The selection that a click makes, and the field in which it holds the run.
 PICK, RUN = "pick", "run"
+#: The layer of the names' outlines, by which the style sheet finds it.
+HALO = "halo"
 #: What equal loss weights are called where others stand beside them.
 EQUAL_WEIGHTS = "1:1"
 GAIN, LOSS = "rgba(0,158,115,0.10)", "rgba(213,94,0,0.10)"
-MARKS = ["x", "y", "label", "what", "shape", "fill", "stroke", "size", RUN]
-BARS = ["x", "y", "x2", "y2", "stroke"]
+#: The first of the chart's tables is what its toolbar shows as its data: names and numbers come first.
+MARKS = ["label", "what", "x", "y", RUN, "shape", "fill", "stroke", "size"]
+BARS = ["x", "y", "x2", "y2", "stroke", "strength", "width"]
+#: With more models that are spoken of, only those that no other one beats keep their intervals, and no single seed is
+#: drawn: all of them would be a thicket.
+MOST_INTERVALS = 8
+#: So many marks are drawn; the rest of a plot, its ground and its words, stays below 300.
+MOST_MARKS = 1200
 
 _STAR = "M0,-1L.24,-.32L.95,-.31L.38,.12L.59,.81L0,.4L-.59,.81L-.38,.12L-.95,-.31L-.24,-.32Z"
 _PENTAGON = "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z"
@@ -66,21 +76,52 @@ class SeesawGroup:
     parameters: int = 0
 
     @property
+    def name(self) -> str:
+        """What it is called beside its mark."""
+        return f"{self.line} {self.short}" if self.line else self.label
+
+    @property
     def told_apart(self) -> bool:
         """Is every one of its intervals clear of zero?"""
         return all(i.verdict != "not distinguishable" for i in (self.x_interval, self.y_interval))
 
 
 def fronts(groups: Sequence[SeesawGroup]) -> dict[str, list[SeesawGroup]]:
-    """Of every line of loss weights the models whose mean gains no other one beats, from left to right."""
+    """Of every line of loss weights the models whose mean gains no other one beats, from left to right.
+
+    They are compared over the seeds that all of them have, where there are some.
+    """
+    return {line: [members[i] for i in front(_means_of(members))] for line, members in _lines(groups).items()}
+
+
+def uneven(groups: Sequence[SeesawGroup]) -> bool:
+    """Is there a line whose models were not trained with the same seeds?"""
+    return any(len({group.seeds for group in members}) > 1 for members in _lines(groups).values())
+
+
+def unbeaten(groups: Sequence[SeesawGroup]) -> list[SeesawGroup]:
+    """Of all models those whose mean gains no other one beats."""
+    best = set(front([(g.x_interval.mean, g.y_interval.mean) for g in groups]))
+    return [group for i, group in enumerate(groups) if i in best]
+
+
+def _lines(groups: Sequence[SeesawGroup]) -> dict[str, list[SeesawGroup]]:
     lines: dict[str, list[SeesawGroup]] = {}
     for group in groups:
         if group.line:
             lines.setdefault(group.line, []).append(group)
-    return {
-        line: [members[i] for i in front([(g.x_interval.mean, g.y_interval.mean) for g in members])]
-        for line, members in lines.items()
-    }
+    return lines
+
+
+def _means_of(groups: Sequence[SeesawGroup]) -> list[tuple[float, float]]:
+    """Mean gains over the seeds that all of the groups have; over each one's own where there is no such seed."""
+    common = set(groups[0].seeds).intersection(*(group.seeds for group in groups))
+
+    def mean(group: SeesawGroup, values: Sequence[float]) -> float:
+        some = [value for seed, value in zip(group.seeds, values, strict=True) if seed in common or not common]
+        return math.fsum(some) / len(some)
+
+    return [(mean(group, group.x), mean(group, group.y)) for group in groups]
 
 
 def spoken_of(groups: Sequence[SeesawGroup], *, ends: bool = True) -> list[SeesawGroup]:
@@ -107,35 +148,82 @@ def seesaw(groups: Sequence[SeesawGroup], task_x: str, task_y: str, units: tuple
         task_y: the task whose gain lies upwards.
         units: what the gains of the two are counted in; none given means thousandths of AUC.
     """
-    span, spoken = _span(groups), spoken_of(groups)
-    named = {id(group) for group in spoken}
-    small = [group for group in groups if id(group) not in named]
+    chosen = _chosen(groups, MOST_MARKS)
+    spoken, barred, notes = chosen.spoken, chosen.barred, list(chosen.notes)
+    seeds = _seeds(spoken) if len(spoken) <= MOST_INTERVALS else []
+    if len(seeds) + 3 * len(groups) > MOST_MARKS:
+        seeds = []
+    if any(len(group.seeds) > 1 for group in spoken):
+        notes.append(tr("Pale: one seed.") if seeds else tr("Single seeds are left out."))
+    span = _span([*chosen.small, *spoken], barred, seeds)
     return Drawing(
         _template(task_x, task_y, units or (gains.unit("binary"), gains.unit("binary"))),
         {
+            "marks": pd.DataFrame([*seeds, *_means(chosen.small, 0.25), *_means(spoken)], columns=MARKS),
             **_ground(span, task_x, task_y),
-            "bars": pd.DataFrame(_bars(spoken), columns=BARS),
+            "bars": pd.DataFrame(_bars(barred), columns=BARS),
             "fronts": pd.DataFrame(_fronts(groups), columns=["x", "y", "line", "stroke", "dashed"]),
-            "marks": pd.DataFrame([*_seeds(spoken), *_means(small, 0.25), *_means(spoken)], columns=MARKS),
-            "labels": _labels(tuple(spoken), span),
+            **_labels(tuple(spoken), tuple(barred), bool(seeds), span),
         },
+        _passage(notes),
     )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What of many models is drawn."""
+
+    #: With a name; those of them with intervals; and those that are small marks.
+    spoken: list[SeesawGroup]
+    barred: list[SeesawGroup]
+    small: list[SeesawGroup]
+    notes: tuple[str, ...]
+
+
+def _chosen(groups: Sequence[SeesawGroup], most: int) -> _Chosen:
+    """A mark each and two bars for some, at most so many in all; those on a front come first."""
+    spoken = spoken_of(groups)
+    barred = spoken if len(spoken) <= MOST_INTERVALS else unbeaten(spoken)
+    notes = []
+    if len(barred) < len(spoken):
+        notes.append(tr("Intervals are drawn of the {n} models that no other one beats.", n=len(barred)))
+    named = {id(group) for group in spoken}
+    small = [group for group in groups if id(group) not in named]
+    if len(groups) + 2 * len(barred) > most:
+        best = {id(group) for members in fronts(groups).values() for group in (*members, *unbeaten(groups))}
+        barred = barred[: most // 6]
+        spoken = [*barred, *(group for group in spoken if group not in barred)][: most // 3]
+        small = [group for group in small if id(group) in best][: most // 3]
+        told = {"n": len(small) + len(spoken), "all": len(groups)}
+        notes.append(tr("Drawn: {n} of {all} models, those on a front first.", **told))
+    return _Chosen(spoken, barred, small, tuple(notes))
+
+
+def _passage(notes: Sequence[str]) -> str:
+    return reduce(lambda before, after: tr("{before} {after}", before=before, after=after), notes) if notes else ""
 
 
 def small_multiples(pictures: Sequence[tuple[str, str, Sequence[SeesawGroup]]]) -> Drawing:
     """Means and intervals of several pairs of tasks, each in a square of its own range."""
-    frames: dict[str, list[pd.DataFrame]] = {"zones": [], "bars": [], "marks": []}
+    frames: dict[str, list[pd.DataFrame]] = {"marks": [], "bars": [], "zones": []}
+    notes: list[str] = []
     for task_x, task_y, groups in pictures:
         pair = tr("{task_y} up, {task_x} across", task_x=task_x, task_y=task_y)
-        ground = _ground(_span(groups), task_x, task_y)["zones"]
-        bars = pd.DataFrame(_bars(groups), columns=BARS)
-        marks = pd.DataFrame(_means(groups, 0.5), columns=MARKS)
+        chosen = _chosen(groups, MOST_MARKS // len(pictures))
+        notes += chosen.notes
+        span = _span([*chosen.small, *chosen.spoken], chosen.barred)
+        ground = _ground(span, task_x, task_y)["zones"]
+        bars = pd.DataFrame(_bars(chosen.barred), columns=BARS)
+        marks = pd.DataFrame([*_means(chosen.small, 0.15), *_means(chosen.spoken, 0.5)], columns=MARKS)
         for name, frame in (("zones", ground), ("bars", bars), ("marks", marks)):
             frames[name].append(frame.assign(pair=pair))
     # One table, so that all layers are split by the same facets.
     tables = [pd.concat(parts, ignore_index=True).assign(part=name) for name, parts in frames.items() if parts]
     rows = pd.concat(tables, ignore_index=True).astype(object)
-    return Drawing(_small_template(), {"pairs": rows.where(rows.notna(), None)})
+    note = (
+        tr("Where models are many, those that no other one beats are drawn, or have their intervals.") if notes else ""
+    )
+    return Drawing(_small_template(), {"pairs": rows.where(rows.notna(), None)}, note)
 
 
 # Templates
@@ -148,6 +236,11 @@ def _scale() -> alt.Scale:
 def _field(name: str) -> Any:
     """A channel that takes the value of a field as it is."""
     return {"field": name, "type": "nominal", "scale": None, "legend": None}
+
+
+def _exactly(name: str) -> Any:
+    """The same for a number."""
+    return {"field": name, "type": "quantitative", "scale": None, "legend": None}
 
 
 @by_language(maxsize=64)
@@ -181,8 +274,16 @@ def _template(task_x: str, task_y: str, units: tuple[str, str]) -> dict[str, Any
     ]
     bars = [
         alt.Chart(alt.NamedData("bars"))
-        .mark_rule(strokeWidth=2)
-        .encode(x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke"))
+        .mark_rule()
+        .encode(
+            x=x,
+            y=y,
+            x2="x2",
+            y2="y2",
+            stroke=_field("stroke"),
+            strokeOpacity=_exactly("strength"),
+            strokeWidth=_exactly("width"),
+        )
     ]
     pick = alt.selection_point(name=PICK, fields=[RUN], on="click", toggle=False, empty=False)
     marks = (
@@ -200,15 +301,16 @@ def _template(task_x: str, task_y: str, units: tuple[str, str]) -> dict[str, Any
         )
         .add_params(pick)
     )  # fmt: skip
-    leaders = alt.Chart(alt.NamedData("labels")).transform_filter(alt.datum.far).mark_rule().encode(
-        x=x, y=y, x2="x2", y2="y2", stroke=_field("colour")
+    leaders = alt.Chart(alt.NamedData("leaders")).mark_rule(strokeWidth=1).encode(
+        x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke")
     )  # fmt: skip
-    names = (
-        alt.Chart(alt.NamedData("labels"))
-        .mark_text(baseline="middle", fontSize=13, fontWeight="bold")
-        .encode(x=x, y=y, text="label:N", color=_field("colour"))
-    )
-    chart = alt.layer(zones, *rules, *words, *bars, *lines, leaders, marks, names)
+    written = alt.Chart(alt.NamedData("labels")).encode(x=x, y=y, text="label:N")
+    style: dict[str, Any] = {"baseline": "middle", "fontSize": 13, "fontWeight": "bold"}
+    # Letters keep clear of what is below them; on the page, which may be dark, the style sheet says the colour.
+    halo = written.mark_text(stroke="white", fill="white", strokeWidth=4, strokeJoin="round", **style)
+    halo = halo.properties(name=HALO)
+    names = written.mark_text(**style).encode(color=_field("colour"))
+    chart = alt.layer(zones, *rules, *words, *bars, *lines, leaders, marks, halo, names)
     # The sizes are those of the plot itself: fitted in with its axes it would be no square.
     return template(chart.properties(width=SIDE, height=SIDE, autosize=alt.AutoSizeParams(type="pad")))
 
@@ -223,7 +325,7 @@ def _small_template() -> dict[str, Any]:
         x=x, y=y, x2="x2", y2="y2", fill=_field("fill")
     )  # fmt: skip
     bars = base.transform_filter(alt.datum.part == "bars").mark_rule(strokeWidth=1.5).encode(
-        x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke")
+        x=x, y=y, x2="x2", y2="y2", stroke=_field("stroke"), strokeOpacity=_exactly("strength")
     )  # fmt: skip
     marks = (
         base.transform_filter(alt.datum.part == "marks")
@@ -295,14 +397,15 @@ def _seeds(groups: Sequence[SeesawGroup]) -> list[dict[str, Any]]:
     return rows
 
 
-def _bars(groups: Sequence[SeesawGroup]) -> list[tuple[float, float, float, float, str]]:
+def _bars(groups: Sequence[SeesawGroup]) -> list[tuple[float, float, float, float, str, float, float]]:
+    """Intervals; those of models that cannot be told from single-task are thin and pale."""
     rows = []
     for group in groups:
         x, y = group.x_interval, group.y_interval
         if x.half_width is not None and y.half_width is not None:
-            colour = _colour(group)
-            rows.append((x.mean - x.half_width, y.mean, x.mean + x.half_width, y.mean, colour))
-            rows.append((x.mean, y.mean - y.half_width, x.mean, y.mean + y.half_width, colour))
+            style = (_colour(group), 1.0, 2.0) if group.told_apart else (_colour(group), 0.6, 1.0)
+            rows.append((x.mean - x.half_width, y.mean, x.mean + x.half_width, y.mean, *style))
+            rows.append((x.mean, y.mean - y.half_width, x.mean, y.mean + y.half_width, *style))
     return rows
 
 
@@ -333,53 +436,63 @@ def _ground(span: tuple[float, float], task_x: str, task_y: str) -> dict[str, pd
     }
 
 
-def _span(groups: Sequence[SeesawGroup]) -> tuple[float, float]:
+def _span(
+    groups: Sequence[SeesawGroup], barred: Sequence[SeesawGroup], seeds: Sequence[dict[str, Any]] = ()
+) -> tuple[float, float]:
     """One range for both axes, so that the plot is square: every point and bar inside, all four quadrants in sight."""
-    low, high = -5.0, 5.0
-    spoken = {id(group) for group in spoken_of(groups)}
-    for group in groups:
-        ends = [group.x_interval.mean, group.y_interval.mean]
-        if id(group) in spoken:
-            ends += [*group.x, *group.y]
-            for i in (group.x_interval, group.y_interval):
-                ends += [i.mean - (i.half_width or 0), i.mean + (i.half_width or 0)]
-        low, high = min(low, *ends), max(high, *ends)
+    ends = [-5.0, 5.0, *(value for row in seeds for value in (row["x"], row["y"]))]
+    ends += [mean for group in groups for mean in (group.x_interval.mean, group.y_interval.mean)]
+    for interval in (interval for group in barred for interval in (group.x_interval, group.y_interval)):
+        ends += [interval.mean - (interval.half_width or 0), interval.mean + (interval.half_width or 0)]
+    low, high = min(ends), max(ends)
     low, high = min(low, -0.3 * high), max(high, -0.3 * low)
     margin = 0.07 * (high - low)
     return low - margin, high + margin
 
 
 @lru_cache(maxsize=64)
-def _labels(groups: tuple[SeesawGroup, ...], span: tuple[float, float]) -> pd.DataFrame:
-    """Each name beside its mark, joined to it by a thin line where others are in the way.
+def _labels(
+    groups: tuple[SeesawGroup, ...], barred: tuple[SeesawGroup, ...], seeds: bool, span: tuple[float, float]
+) -> dict[str, pd.DataFrame]:
+    """Each name beside its mark, joined to it by a thin line where it stands away from it.
 
     Remembered: looking for room takes longer than everything else on the plot.
     """
     scale = SIDE / (span[1] - span[0])
-    texts = [f"{g.line} {g.short}" if g.line else g.label for g in groups]
+    texts = [group.name for group in groups]
     anchors = [(g.x_interval.mean * scale, g.y_interval.mean * scale) for g in groups]
     low, high, far = span[0] * scale, span[1] * scale, 10.0 * SIDE
     # Nothing is written outside the plot, or over the words in its corners.
     taken: list[Box] = [(-far, -far, low, far), (high, -far, far, far), (-far, -far, far, low), (-far, high, far, far)]
     taken += [(low, high - 26, low + 150, high), (high - 70, high - 26, high, high)]
     taken += [(low, low, low + 70, low + 26), (high - 150, low, high, low + 26), (0, -16, 84, 0)]
-    for group in groups:
+    for group in barred:
         x, y = group.x_interval.mean * scale, group.y_interval.mean * scale
         half_x, half_y = ((i.half_width or 0) * scale for i in (group.x_interval, group.y_interval))
         taken += [(x - half_x, y - 3, x + half_x, y + 3), (x - 3, y - half_y, x + 3, y + half_y)]
-        if len(group.seeds) > 1:
-            taken += [
-                (a * scale - 4, b * scale - 4, a * scale + 4, b * scale + 4)
-                for a, b in zip(group.x, group.y, strict=True)
-            ]
-    rows = []
+    for members in fronts(groups).values():
+        ends = [(g.x_interval.mean * scale, g.y_interval.mean * scale) for g in members]
+        for (x, y), (x2, y2) in itertools.pairwise(ends):
+            steps = range(1, max(2, round(math.hypot(x2 - x, y2 - y) / 8)))
+            along = [(x + (x2 - x) * i / (steps.stop), y + (y2 - y) * i / (steps.stop)) for i in steps]
+            taken += [(a - 4, b - 4, a + 4, b + 4) for a, b in along]
+    for group in groups if seeds else ():
+        taken += [
+            (a * scale - 4, b * scale - 4, a * scale + 4, b * scale + 4) for a, b in zip(group.x, group.y, strict=True)
+        ]
+    names, leaders = [], []
     offsets = place_labels(anchors, texts, taken)
     for group, text, (x, y), (dx, dy) in zip(groups, texts, anchors, offsets, strict=True):
-        # A thin line from near the mark to near the name.
-        rows.append(
-            {
-                "x": (x + dx) / scale, "y": (y + dy) / scale, "label": text, "colour": _colour(group),
-                "x2": (x + 0.25 * dx) / scale, "y2": (y + 0.25 * dy) / scale, "far": abs(dy) > 30,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=["x", "y", "label", "colour", "x2", "y2", "far"])
+        names.append(((x + dx) / scale, (y + dy) / scale, text, _colour(group)))
+        # A thin line from the mark's edge to the nearest edge of the name.
+        to_x = math.copysign(max(0.0, abs(dx) - letters(text) * LETTER / 2), dx)
+        to_y = math.copysign(max(0.0, abs(dy) - LINE / 2), dy)
+        length = math.hypot(to_x, to_y)
+        if length > 2 * MARK:
+            begin = MARK / length
+            line = (x + begin * to_x, y + begin * to_y, x + to_x, y + to_y)
+            leaders.append((*(end / scale for end in line), _colour(group)))
+    return {
+        "labels": pd.DataFrame(names, columns=["x", "y", "label", "colour"]),
+        "leaders": pd.DataFrame(leaders, columns=["x", "y", "x2", "y2", "stroke"]),
+    }

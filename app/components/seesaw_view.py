@@ -11,7 +11,7 @@ import streamlit as st
 
 from app import analysis, gains, own_files, services, sweeps, wording
 from app.analysis import Budget, Seesaw
-from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of
+from app.charts.seesaw import PICK, RUN, seesaw, small_multiples, spoken_of, uneven
 from app.components.figure_files import offered, remember
 from app.components.live import live_chart
 from app.components.sweep_panel import asked_here
@@ -118,7 +118,7 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
     alt = wording.passage(
         tr("Gain on {task_x} against gain on {task_y} over single-task models.", task_x=task_x, task_y=task_y),
         tr("The numbers so far are in the table.") if any(r.open for r in budget.records)
-        else wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y),
+        else _in_words(found, kinds, task_x, task_y),
     )  # fmt: skip
     with offered(f"seesaw {task_x} {task_y}", key=f"{key}.plot"):
         remember(of_vega(alt, drawing.to_dict))
@@ -127,7 +127,7 @@ def plot(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = False
         )
     hidden = len(picture(budget, task_x, task_y).groups) - len(found.groups)
     notes = _notes(found, gains.units([kinds[task_x], kinds[task_y]]), hidden)
-    st.caption(wording.passage(tr("{claim}.", claim=budget.label), notes))
+    st.caption(wording.passage(tr("{claim}.", claim=budget.label), notes, drawing.note))
     points = picked["selection"].get(PICK, [])
     run_id = points[0].get(RUN) if points else None
     if run_id:
@@ -140,11 +140,20 @@ def verdicts(budget: Budget, task_x: str, task_y: str, key: str, equal: bool = F
     if not found.groups and any(record.open for record in budget.records):
         st.markdown(tr("Points appear as models finish, each beside the single-task runs of its seeds."))
     else:
-        st.markdown(wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y))
+        st.markdown(_in_words(found, _kinds(budget), task_x, task_y))
     if found.groups:
         table = verdict_table(found, task_x, task_y, _kinds(budget))
         st.table(table, border="horizontal", hide_index=True, alt=tr("Gains and verdicts of each model"))
     missing_yardsticks(found, key)
+
+
+def _in_words(found: Seesaw, kinds: Mapping[str, str], task_x: str, task_y: str) -> str:
+    """Where the seesaw tips, what equal weights and the best ones do, and whether more seeds are needed."""
+    return wording.passage(
+        wording.where_it_tips(found.groups, kinds, task_x, task_y),
+        wording.seesaw_sentence(spoken_of(found.groups, ends=False), task_x, task_y),
+        wording.more_seeds(spoken_of(found.groups)),
+    )
 
 
 def verdict_table(picture: Seesaw, task_x: str, task_y: str, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -152,7 +161,7 @@ def verdict_table(picture: Seesaw, task_x: str, task_y: str, kinds: Mapping[str,
     return pd.DataFrame(
         [
             {
-                tr("model"): group.label,
+                tr("model"): group.name,
                 tr("gain {task}", task=task_x): gains.interval(group.x_interval, kinds[task_x]),
                 tr("gain {task}", task=task_y): gains.interval(group.y_interval, kinds[task_y]),
                 "n": len(group.seeds),
@@ -254,8 +263,10 @@ def _kinds(budget: Budget) -> dict[str, str]:
 def _notes(found: Seesaw, unit: str, hidden: int) -> str:
     told = [
         tr("Gains on the test rows ({unit}) with the 95% interval of the paired difference over n seeds.", unit=unit),
-        tr("Pale: one seed. Grey: not distinguishable from single-task on at least one task."),
+        tr("Grey: not distinguishable from single-task on at least one task."),
     ]
+    if uneven(found.groups):
+        told.append(tr("A line compares the seeds that all of its models have."))
     if any(group.line for group in found.groups):
         told.append(
             tr(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,17 +69,39 @@ def open_small(trained: Train) -> Callable[[], AppTest]:
 # The picture
 
 
-@pytest.mark.parametrize("data", ["conflict", "adult"])
-def test_the_seesaw_plot_of_the_examples(data: str) -> None:
-    budget = budget_of(examples()[f"example-{data}-mmoe-0"].record)
+def test_the_first_look_shows_a_seesaw() -> None:
+    at = healthy(visit("seesaw_plot"))
+    told = at.markdown[0].value
+    assert re.match(r"With weights 20:1 \w+ gains \+2\d\.\d on A and pays −2\d\.\d on B: the seesaw\.", told)
+    table = at.table[0].value
+    assert {"MMoE 1:1", "MMoE 20:1", "MMoE 1:20", "PLE 20:1", "CGC", "OMoE", "Shared bottom 1:1"} <= set(table["model"])
+    verdicts = dict(zip(table["model"], table["verdict"], strict=True))
+    assert (verdicts["MMoE 20:1"], verdicts["MMoE 1:20"]) == ("A gains, B loses", "A loses, B gains")
+    # It stays readable: names and intervals for some, no single seeds, and the caption says so.
+    assert set(rows(at, "labels")["label"]) == set(table["model"])
+    assert len(rows(at, "marks")) == 17
+    assert len(rows(at, "bars")) <= 2 * 8
+    assert "Single seeds are left out." in " ".join(c.value for c in at.caption)
+    fronts = rows(at, "fronts")
+    mmoe = fronts[fronts["line"] == "MMoE"]
+    assert (mmoe["x"].max() > 20, mmoe["y"].min() < -20) == (True, True)
+    # The chart's own table of data shows the points, not its ground.
+    (chart,) = at.get("vega_lite_chart")
+    assert chart.proto.datasets[0].name == "marks"
+
+
+def test_the_seesaw_plot_of_equal_weights() -> None:
+    budget = budget_of(examples()["example-adult-mmoe-0"].record)
     at = healthy(visit("seesaw_plot", budget=budget))
     table = at.table[0].value
-    assert {"MMoE", "PLE", "CGC", "OMoE", "Shared bottom"} <= set(table["model"])
+    assert set(table["model"]) == {"MMoE", "PLE", "CGC", "OMoE", "Shared bottom"}
+    assert "Every interval touches 0: 8 or more seeds say more." in at.markdown[0].value
+    data = "adult"
     assert set(table["n"]) == {sum(f"-{data}-single_task-" in name for name in examples())}
     assert "seesaw.missing" not in {button.key for button in at.button}
     assert set(rows(at, "labels")["label"]) == set(table["model"])
     (chosen,) = [b for b in analysis.budgets([e.record for e in examples().values()]) if b.key == budget]
-    tasks = ("A", "B") if data == "conflict" else ("income", "never_married")
+    tasks = ("income", "never_married")
     groups = analysis.seesaw(chosen, *tasks).groups
     assert [(row["model"], row[f"gain {tasks[1]}"]) for row in table.to_dict("records")] == [
         (group.label, gains.interval(group.y_interval)) for group in groups

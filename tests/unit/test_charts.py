@@ -35,7 +35,7 @@ from app.charts.palette import (
     task_colours,
     tint,
 )
-from app.charts.seesaw import SeesawGroup, seesaw, small_multiples, spoken_of
+from app.charts.seesaw import SeesawGroup, fronts, seesaw, small_multiples, spoken_of, uneven
 from app.charts.spread import gate_spread
 from mtl_core import registry
 from mtl_core.comparison import paired_interval
@@ -693,3 +693,44 @@ def _hex(colour: str) -> str:
     if colour.startswith("#"):
         return colour
     return "#" + "".join(f"{int(part):02X}" for part in re.findall(r"\d+", colour)[:3])
+
+
+def test_a_label_stands_nearest_to_its_own_mark() -> None:
+    """In crowds of nine marks, where there is not room for all: a nearer place that reads wrongly is not taken."""
+    names = ["MMoE 1:20", "CGC", "PLE 20:1", "OMoE", "Shared bottom", "MMoE 1:1", "STEM", "PLE 1:1", "AdaTT"]
+    wrong = 0
+    for seed in range(20):
+        marks = np.random.default_rng(seed).uniform((0, 0), (150, 110), (9, 2))
+        places = marks + place_labels([(x, y) for x, y in marks], names)
+        for i, name in enumerate(names):
+            half = np.array([letters(name) * LETTER / 2, 8.5])
+            wrong += int(np.hypot(*np.maximum(np.abs(marks - places[i]) - half, 0).T).argmin()) != i
+    assert wrong <= 25  # of 180
+
+
+def test_a_line_compares_the_seeds_that_all_of_its_models_have() -> None:
+    """The third seed, which only one has, would put it before the other."""
+    one = replace(group("PLE 1:1", [5.0, 5.0, 50.0], [5.0, 5.0, 50.0], "ple"), line="PLE", short="1:1")
+    two = replace(group("PLE 2:1", [6.0, 6.0], [6.0, 6.0], "ple"), line="PLE", short="2:1")
+    assert [g.short for g in fronts([one, two])["PLE"]] == ["2:1"]
+    assert uneven([one, two])
+    apart = replace(two, seeds=(7, 8))
+    assert [g.short for g in fronts([one, apart])["PLE"]] == ["1:1"]
+    assert not uneven([one])
+
+
+def test_many_models_keep_few_intervals_and_what_cannot_be_told_apart_is_pale() -> None:
+    models = [group(f"model {i}", [i, i + 1.0], [20.0 - i, 21.0 - i]) for i in range(8)]
+    drawn = seesaw(models, "A", "B")
+    assert len(drawn.data["bars"]) == 16
+    assert len(drawn.data["marks"]) == 24
+    assert drawn.note == "Pale: one seed."
+    beaten = [group(f"beaten {i}", [-i - 1.0, i], [-9.0, -8.0]) for i in range(3)]
+    drawn = seesaw([*models, *beaten], "A", "B")
+    assert len(drawn.data["bars"]) == 16
+    assert len(drawn.data["marks"]) == 11
+    assert drawn.note == ("Intervals are drawn of the 8 models that no other one beats. Single seeds are left out.")
+    clear, unclear = group("clear", [5.0, 5.1], [5.0, 5.1]), group("unclear", [-5.0, 5.0], [5.0, 5.1])
+    bars = seesaw([clear, unclear], "A", "B").data["bars"]
+    assert bars["strength"].tolist() == [1.0, 1.0, 0.6, 0.6]
+    assert bars["width"].tolist() == [2.0, 2.0, 1.0, 1.0]

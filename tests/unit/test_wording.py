@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from typing import Any, cast
 
@@ -310,3 +311,23 @@ def test_segments_of_the_worker_have_names_in_the_language_of_the_reader() -> No
     with speaking("zh_CN"):
         said = [comparing.segment_name(name) for name in names]
     assert said == ["至多 -0.934", "-0.934 至 1e+05", "超过 1e+05", "缺失", "其他值", "up to date", "3"]
+
+
+def test_the_seesaw_is_pointed_out_where_it_tips() -> None:
+    both, tips = group("CGC", "gains", "gains"), group("MMoE (weights 20:1)", "gains", "loses")
+    kinds = {"A": "binary", "B": "regression"}
+    assert wording.where_it_tips([both], kinds, "A", "B") == ""
+    told = wording.where_it_tips([both, replace(tips, line="MMoE", short="20:1")], kinds, "A", "B")
+    assert re.fullmatch(r"With weights 20:1 MMoE gains \+\S+\d on A and pays −\S+% on B: the seesaw\.", told)
+    other = group("PLE", "loses", "gains")
+    assert re.fullmatch(
+        r"PLE gains \+\S+ on B and pays −\S+ on A: the seesaw\.", wording.where_it_tips([other], "A", "B")
+    )
+
+
+def test_more_seeds_are_asked_for_where_nothing_can_be_told() -> None:
+    unclear = group("CGC", "not distinguishable", "not distinguishable")
+    assert wording.more_seeds([unclear]) == "Every interval touches 0: 8 or more seeds say more."
+    assert wording.more_seeds([unclear, group("MMoE", "gains", "not distinguishable")]) == ""
+    assert wording.more_seeds([group("CGC", "not distinguishable", "not distinguishable", seeds=8)]) == ""
+    assert wording.more_seeds([]) == ""
