@@ -13,6 +13,7 @@ from app import analysis, services, wording
 from app.comparing import Compared
 from app.core_sentences import sentence
 from app.i18n import tr, trn
+from app.jobs import bundled
 from app.jobs.questions import MOST_WAITING, WEIGHTS, Answer, Kind, Problem, Question, Questions, Waiting
 from app.jobs.records import RunRecord
 from app.library import is_example
@@ -97,6 +98,8 @@ def _standings(runs: Sequence[Compared], kind: Kind, feature: str | None, *, ask
 def source_of(record: RunRecord, records: Sequence[RunRecord]) -> tuple[RunRecord | None, RunRecord | None]:
     """The run whose weights can be looked into: this one, else an equal one; and an equal one that is under way."""
     store = services.library().store
+    if is_example(record.id) and bundled.weights_folder(record.id) is not None:
+        return record, None
     if not is_example(record.id) and (store.folder(record.id) / WEIGHTS).is_file():
         return record, None
     wanted = analysis.keys(record).run
@@ -134,7 +137,7 @@ def _say(standings: Sequence[Standing], key: str) -> None:
         bundled = all(is_example(run.record.id) for run in missing)
         if bundled:
             why = tr(
-                "Bundled examples carry gates and scores, not weights, so nobody can look inside {runs} yet.",
+                "Not every bundled example carries its weights, so nobody can look inside {runs} yet.",
                 runs=names,
             )
         else:

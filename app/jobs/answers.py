@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from app.jobs import bundled
 from app.jobs.questions import Question, Questions
 from app.jobs.store import RunStore, StoreError
 from mtl_core.spec import RunSpec
@@ -53,10 +54,14 @@ def _look(store: RunStore, questions: Questions, worker_id: str, question: Quest
 def _answer(store: RunStore, question: Question) -> dict[str, Any]:
     from mtl_core.inspection import CannotLook, open_run
 
-    run = store.get(question.run_id)
-    if run is None or run.state != "finished":
-        raise CannotLook("Only finished runs can be looked into.")
-    inside = open_run(RunSpec.parse(run.spec), store.folder(run.id))
+    folder = bundled.weights_folder(question.run_id)
+    if folder is not None:
+        inside = open_run(bundled.spec_of(folder), folder)
+    else:
+        run = store.get(question.run_id)
+        if run is None or run.state != "finished":
+            raise CannotLook("Only finished runs can be looked into.")
+        inside = open_run(RunSpec.parse(run.spec), store.folder(run.id))
     match question.kind:
         case "quality":
             return inside.quality()

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from app.jobs import bundled
 from mtl_core.atomic import write_atomically
 
 Kind = Literal["quality", "experts", "switch_off", "segments"]
@@ -30,7 +31,7 @@ MOST_BYTES, MOST_ANSWERS, MOST_WAITING = 512 * 1024, 48, 200
 MOST_ATTEMPTS = 2
 #: The weights of a finished run, in its folder: without them nobody can look inside.
 WEIGHTS = "weights.safetensors"
-_RUN_ID = re.compile(r"[0-9a-f]{8}")
+_RUN_ID = re.compile(rf"[0-9a-f]{{8}}|{bundled.ID}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Questions:
     def __init__(self, home: Path) -> None:
         self._waiting = home / "questions"
         self._runs = home / "runs"
+        self._examples = home / "examples"
         #: Answers read, by file and time of writing: pages ask for the same one on every rerun.
         self._read: dict[Path, tuple[int, Answer | Problem]] = {}
         self._lock = threading.Lock()
@@ -168,7 +170,8 @@ class Questions:
             return []
 
     def _path(self, question: Question) -> Path:
-        return self._runs / question.run_id / "answers" / f"{question.key}.json"
+        above = self._examples if bundled.is_bundled(question.run_id) else self._runs
+        return above / question.run_id / "answers" / f"{question.key}.json"
 
     def _write(self, question: Question, asked_at: float, attempts: int) -> None:
         text = json.dumps({**asdict(question), "asked_at": asked_at, "attempts": attempts})
@@ -196,7 +199,7 @@ class Questions:
 
     def _keep(self, question: Question, stored: dict[str, Any]) -> None:
         path = self._path(question)
-        if not path.parent.parent.is_dir():
+        if not bundled.is_bundled(question.run_id) and not path.parent.parent.is_dir():
             return  # the run was deleted meanwhile
         text = json.dumps(stored)
         if len(text) > MOST_BYTES:

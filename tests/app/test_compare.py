@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import comparing
+from app.jobs import bundled
 from app.jobs.answers import answer_one
 from app.jobs.executor import LocalExecutor
-from app.jobs.questions import Questions
+from app.jobs.questions import Answer, Question, Questions
 from app.jobs.records import RunRecord
 from app.jobs.store import RunStore
 from app.library import Library, examples
@@ -283,9 +285,33 @@ def pair(kept: Train) -> str:
     return ",".join(kept(small(trunk)).id for trunk in ("mmoe", "ple"))
 
 
-def test_bundled_runs_have_no_weights_and_are_trained_here_on_request(store: RunStore, kept: Train) -> None:
+@pytest.mark.parametrize("look", ["whatif", "experts", "quality", "segments"])
+def test_a_first_visitor_can_look_inside_the_bundled_pair(look: str, store: RunStore) -> None:
+    at = answered(healthy(visit("compare", look=look)), store)
+    assert at.get("progress") == []
+    assert "nobody can look inside" not in texts(at)
+    assert len(at.get("vega_lite_chart")) + len(at.get("plotly_chart")) >= 1
+    assert store.runs() == []
+
+
+def test_bundled_weights_are_those_of_the_bundled_scores(store: RunStore) -> None:
+    for run_id in (MMOE, PLE):
+        question = Question(run_id, "quality")
+        Questions(store.home).ask(question)
+        assert answer_one(store, Questions(store.home), "w")
+        answer = Questions(store.home).look(question)
+        assert isinstance(answer, Answer)
+        tested = examples()[run_id].record.metrics_test or {}
+        for task, found in answer.content["tasks"].items():
+            assert found["metrics"]["auc"] == pytest.approx(tested[task]["auc"], abs=1e-4)
+
+
+def test_bundled_runs_without_weights_are_trained_here_on_request(
+    store: RunStore, kept: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
     at = healthy(visit("compare", look="whatif"))
-    assert "not weights" in texts(at)
+    assert "Not every bundled example carries its weights" in texts(at)
     assert at.get("vega_lite_chart") == []
     at.button(key="off.anew").click().run()
     healthy(at)
@@ -296,8 +322,7 @@ def test_bundled_runs_have_no_weights_and_are_trained_here_on_request(store: Run
     # The equal run that was trained here answers for the example.
     for run in queued:
         store.delete(run.id)
-    spec = RunSpec.parse(examples()[MMOE].record.spec)
-    twin = kept(spec)
+    twin = kept(RunSpec.parse(examples()[MMOE].record.spec))
     at = healthy(visit("compare", look="whatif", runs=f"{MMOE},{twin.id}"))
     at = answered(at, store)
     assert f"by run {twin.id}" in texts(at)

@@ -105,7 +105,7 @@ def test_answers_and_questions_are_bounded(
     assert isinstance(questions.look(many[-1]), Problem)
 
 
-@pytest.mark.parametrize("run_id", ["../../etc", "example-conflict-mmoe-0", "", "0123ABCD"])
+@pytest.mark.parametrize("run_id", ["../../etc", "example-../..-mmoe-0", "example-conflict-mmoe", "", "0123ABCD"])
 def test_ids_that_are_none_reach_no_file(questions: Questions, tmp_path: Path, run_id: str) -> None:
     before = sorted(tmp_path.rglob("*"))
     question = Question(run_id, "quality")
@@ -185,3 +185,12 @@ def test_a_run_without_weights_has_a_problem_and_the_worker_goes_on(store: RunSt
     questions.ask(early := Question(queued.id, "quality"))
     assert answer_one(store, questions, "w")
     assert questions.look(early) == Problem("Only finished runs can be looked into.")
+
+
+def test_bundled_runs_have_their_answers_outside_of_the_runs(tmp_path: Path) -> None:
+    questions, asked = Questions(tmp_path), Question("example-conflict-mmoe-0", "experts")
+    questions.ask(asked)
+    assert questions.take("w", nobody) == asked
+    questions.answer(asked, "w", {"levels": []})
+    assert questions.look(asked) == Answer({"levels": []})
+    assert not (tmp_path / "runs").exists()
