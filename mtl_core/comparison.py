@@ -67,13 +67,13 @@ def gain(metrics: dict[str, float | None], baseline: dict[str, float | None], ki
 
 def budget_key(spec: RunSpec) -> str:
     """Equal for runs that may be compared: same data, same training budget. The seed pairs runs within it."""
-    return fingerprint([spec.to_json()["data"], _training(spec)])
+    return fingerprint([_data(spec), _training(spec)])
 
 
 def variant_key(spec: RunSpec) -> str:
     """Equal for runs that differ in nothing but the seed (and the device)."""
     value = spec.to_json()
-    return fingerprint([value["data"], _training(spec), value["model"], value["balancer"], value["init_from"]])
+    return fingerprint([_data(spec), _training(spec), value["model"], value["balancer"], value["init_from"]])
 
 
 def run_key(spec: RunSpec) -> str:
@@ -109,6 +109,13 @@ def baseline_spec(spec: RunSpec) -> RunSpec:
 def is_baseline(spec: RunSpec) -> bool:
     """Is this run itself a yardstick?"""
     return spec.model.trunk.name == YARDSTICK and run_key(spec) == run_key(baseline_spec(spec))
+
+
+def _data(spec: RunSpec) -> dict[str, Any]:
+    """The data; a file that is known by its hash is the same wherever it lies, as on the machine a run came from."""
+    data = spec.to_json()["data"]
+    nowhere = {"path": ""} if data["options"].get("sha256") else {}
+    return {**data, "options": {**data["options"], **nowhere}}
 
 
 def _training(spec: RunSpec) -> dict[str, Any]:

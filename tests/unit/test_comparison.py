@@ -263,3 +263,19 @@ def test_a_yardstick_has_one_weight_per_task_of_the_run() -> None:
     spec = RunSpec.parse({"data": {"name": "mmoe_synthetic", "options": {"tasks": 3}}})
     assert baseline_spec(spec).balancer.options["weights"] == [1.0, 1.0, 1.0]
     assert is_baseline(baseline_spec(spec))
+
+
+def test_the_same_file_elsewhere_is_the_same_data() -> None:
+    """A run of another machine pairs with one of here, where the hash says that both had the same rows."""
+
+    def run(path: str, sha256: str, seed: int = 0) -> RunSpec:
+        value = preset_spec("table", "mmoe", seed=seed).to_json()
+        value["data"]["options"] |= {"path": path, "sha256": sha256}
+        return RunSpec.parse(value)
+
+    there, here, other = run("/there/a.csv", "a" * 64), run("/here/a.csv", "a" * 64), run("/here/a.csv", "b" * 64)
+    assert there.key != here.key
+    for key in (budget_key, variant_key, run_key):
+        assert key(there) == key(here) != key(other)
+        assert key(run("/there/a.csv", "")) != key(run("/here/a.csv", ""))
+    assert run_key(baseline_spec(there)) == run_key(baseline_spec(here))
