@@ -61,6 +61,12 @@ class Entry:
         return self.card.problem if self.card is not None else self.summary
 
     @property
+    def formula(self) -> str:
+        """What it computes, in LaTeX; "" where that stands in its details alone."""
+        holder = self.card or registry.get(self.kind, self.name)
+        return str(getattr(holder, "formula", ""))
+
+    @property
     def link(self) -> str | None:
         """Address of the paper."""
         if self.card is not None:

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import analysis, services, wording, zoo
+from app import analysis, glossary, services, wording, zoo
 from app.charts.architecture import architecture
+from app.charts.first_steps import STEPS, first_step, first_step_sentence
 from app.components.figure_files import offered
 from app.components.live import live_chart
 from app.components.setup_panel import ADOPTED, size_text
@@ -26,6 +27,8 @@ from mtl_core.spec import RunSpec
 #: Names in the link.
 KIND, FAMILY, NAME, FIND = "kind", "family", "name", "find"
 ALL = "all"
+#: The section that explains words, beside those of systems and parts.
+TERMS = "term"
 LIST_HEIGHT = 660
 #: What one part of a kind is called.
 PART_KINDS = {
@@ -37,13 +40,17 @@ def chosen_entry() -> Entry | None:
     """Draw filters and list; the chosen entry, or None where nothing matches."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = url_choice(
-            tr("Show"), list(zoo.KINDS), "recipe", KIND, lambda kind: tr(zoo.KINDS[kind]),
+            tr("Show"), [*zoo.KINDS, TERMS], "recipe", KIND, _kind,
             control=st.segmented_control, required=True, label_visibility="collapsed",
         )  # fmt: skip
         text = st.text_input(
             tr("Find"), key=FIND, bind="query-params", persist_state="page", icon=":material/search:", max_chars=60,
             placeholder=tr("Find: rare, gate, KDD, Zhao"), live=True, width=260, label_visibility="collapsed",
         )  # fmt: skip
+    if kind == TERMS:
+        _terms(text or "")
+        return None
+    _matching_terms(text or "")
     groups = [ALL, *zoo.families(kind)]
     of_family = ALL
     if len(groups) > 1:
@@ -64,6 +71,31 @@ def chosen_entry() -> Entry | None:
     with right:
         _entry(found[name])
     return found[name]
+
+
+def _kind(kind: str) -> str:
+    return tr("Terms") if kind == TERMS else tr(zoo.KINDS[kind])
+
+
+def _terms(text: str) -> None:
+    """The glossary, or what of it matches."""
+    found = glossary.find(text)
+    if not found:
+        st.info(tr("No term matches: take out a word."), icon=":material/search_off:")
+    with st.container(border=True):
+        half = -(-len(found) // 2)
+        for column, terms in zip(st.columns(2, gap="large"), (found[:half], found[half:]), strict=True):
+            for term in terms:
+                column.markdown(f"**{term.title}**  \n{tr(term.meaning)}")
+
+
+def _matching_terms(text: str) -> None:
+    """Where else a word was found: who looks for gate may want to know what one is."""
+    words = [term.word for term in glossary.find(text) if text.strip().casefold() in tr(term.word).casefold()]
+    if text.strip() and words:
+        label = tr("What it means: {terms}", terms=wording.commas([tr(word) for word in words]))
+        query = {KIND: TERMS, FIND: text}
+        st.page_link("app_pages/zoo.py", label=label, icon=":material/menu_book:", query_params=query)
 
 
 def _family(name: str) -> str:
@@ -87,7 +119,10 @@ def _entry(entry: Entry) -> None:
             st.caption(core(entry.summary))
         _run(entry, spec)
     with st.container(border=True), offered(f"{entry.kind}-{entry.name}"):
-        _picture(entry, spec)
+        if entry.kind == "balancer" and entry.name in STEPS:
+            _step(entry)
+        else:
+            _picture(entry, spec)
     with st.container(border=True):
         _formula(entry)
         _paper(entry)
@@ -142,6 +177,20 @@ def _to_playground(spec: RunSpec, **more: str) -> None:
     st.switch_page("app_pages/playground.py", query_params={**query_of(spec), **more})
 
 
+def _step(entry: Entry) -> None:
+    """What a balancer makes of two gradients that pull apart."""
+    sentence = first_step_sentence(entry.name, core(entry.title))
+    st.markdown(tr("**What it does to two gradients**"))
+    live_chart(first_step(entry.name), wording.passage(tr("Two gradients and two steps."), sentence), fixed=True)
+    st.caption(sentence)
+    st.caption(
+        tr(
+            "Two made gradients, 140° apart, A's longer by two thirds; both losses are 1. The first step of each rule, "
+            "drawn as long as the plain sum: rules also differ in how long their steps are."
+        )
+    )
+
+
 def _picture(entry: Entry, spec: RunSpec) -> None:
     picture = zoo.picture(spec.key, entry.kind, entry.name)
     sentence = zoo.picture_sentence(picture)
@@ -162,9 +211,9 @@ def _picture(entry: Entry, spec: RunSpec) -> None:
 
 def _formula(entry: Entry) -> None:
     st.markdown(tr("**What it computes**"))
-    if entry.card is not None:
-        st.latex(entry.card.formula)
-    with st.expander(tr("More"), icon=":material/notes:") if entry.card is not None else st.container():
+    if entry.formula:
+        st.latex(entry.formula)
+    with st.expander(tr("More"), icon=":material/notes:") if entry.formula else st.container():
         for paragraph in entry.details or (entry.summary,):
             st.text(core(paragraph).replace("`", ""))
         rows = zoo.shown_options(zoo.sizes(entry.kind, entry.name))

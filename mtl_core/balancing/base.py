@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 
 class BalancerOptions(Options):
     """Options of a rule that turns the losses of one step, or their gradients, into one weight per task."""
+
+    #: What it computes, in LaTeX: g_k is the gradient of task k's loss L_k, w_k its weight, and d the step.
+    formula: ClassVar[str]
 
     def each(self, field: str, tasks: int) -> float:
         """What each of so many tasks has in a per-task option that was not given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mtl_core.balancing.base import BalancerOptions, Weight, refuse_all_zero
 from mtl_core.options import option
@@ -23,6 +23,11 @@ class CAGrad(BalancerOptions):
 
     Liu, Liu, Jin, Stone, Liu, "Conflict-Averse Gradient Descent", NeurIPS 2021, arXiv 2110.14048.
     """
+
+    formula: ClassVar[str] = (
+        r"d = \arg\max_{\|d - g_0\| \leq c \|g_0\|} \; \min_k \langle g_k, d \rangle, \quad g_0 = \tfrac{1}{K} "
+        r"\sum_k g_k"
+    )
 
     c: float = option(0.4, "How far d may leave the mean, as a share of its length", ge=0, le=1)
     rescale: bool = option(False, "Divide the direction by 1 + c^2", advanced=True)
@@ -44,6 +49,11 @@ class IMTLG(BalancerOptions):
     Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021.
     """
 
+    formula: ClassVar[str] = (
+        r"\Big\langle d, \frac{g_1}{\|g_1\|} \Big\rangle = \dots = \Big\langle d, \frac{g_K}{\|g_K\|} "
+        r"\Big\rangle, \quad d = \sum_k w_k g_k, \quad \sum_k w_k = 1"
+    )
+
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.directions import IMTLGRule
 
@@ -60,6 +70,8 @@ class NashMTL(BalancerOptions):
 
     Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, arXiv 2202.01017.
     """
+
+    formula: ClassVar[str] = r"d = \sum_k w_k g_k, \quad G G^{\top} w = \frac{1}{w}"
 
     max_norm: float = option(0.0, "Longest direction allowed; 0 allows any", ge=0, le=1000)
 
@@ -79,6 +91,11 @@ class AlignedMTL(BalancerOptions):
 
     Senushkin et al., "Independent Component Alignment for Multi-Task Learning", CVPR 2023, arXiv 2305.19000.
     """
+
+    formula: ClassVar[str] = (
+        r"\alpha = \sqrt{\lambda_{\min}}\; V \Lambda^{-1/2} V^{\top} w, \quad G G^{\top} = V \Lambda V^{\top}, "
+        r"\quad d = \sum_k \alpha_k g_k"
+    )
 
     w: tuple[Weight, ...] | None = option(
         None, "Preference of each task; none given means 1/K each", per_task=True, advanced=True
@@ -107,6 +124,10 @@ class UPGrad(BalancerOptions):
 
     Quinton, Rey, "Jacobian Descent for Multi-Objective Optimization", 2024, arXiv 2406.16232.
     """
+
+    formula: ClassVar[str] = (
+        r"d = \sum_i p_i\, \Pi_C(g_i), \quad C = \{ d : \langle d, g_k \rangle \geq 0 \text{ for all } k \}"
+    )
 
     pref: tuple[Weight, ...] | None = option(
         None, "Preference of each task; none given means 1/K each", per_task=True, advanced=True

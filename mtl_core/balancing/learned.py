@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mtl_core.balancing.base import BalancerOptions
 from mtl_core.options import option
@@ -31,6 +31,11 @@ class Uncertainty(_LearnedScale):
     Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR 2018, arXiv 1705.07115.
     """
 
+    formula: ClassVar[str] = (
+        r"\min_{\theta, s} \; \sum_k \tfrac{1}{2} e^{-s_k} L_k + \tfrac{1}{2} s_k, \quad w_k = \tfrac{1}{2} "
+        r"e^{-s_k}"
+    )
+
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.learned import UncertaintyRule
 
@@ -47,6 +52,10 @@ class UncertaintyPositive(_LearnedScale):
     Liebel, Korner, "Auxiliary Tasks in Multi-task Learning", 2018, arXiv 1805.06334.
     """
 
+    formula: ClassVar[str] = (
+        r"\min_{\theta, v} \; \sum_k \frac{L_k}{2 v_k} + \log(1 + v_k), \quad w_k = \frac{1}{2 v_k}"
+    )
+
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.learned import PositiveUncertaintyRule
 
@@ -62,6 +71,8 @@ class IMTLL(_LearnedScale):
 
     Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021.
     """
+
+    formula: ClassVar[str] = r"\min_{\theta, s} \; \sum_k e^{s_k} L_k - s_k, \quad w_k = e^{s_k}"
 
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.learned import IMTLLRule
@@ -80,6 +91,11 @@ class GradNorm(BalancerOptions):
 
     Chen, Badrinarayanan, Lee, Rabinovich, "GradNorm", ICML 2018, arXiv 1711.02257.
     """
+
+    formula: ClassVar[str] = (
+        r"\min_w \; \sum_k \left| w_k \|g_k\| - \bar G\, r_k^{\alpha} \right|, \quad r_k = \frac{L_k / "
+        r"L_k(0)}{\mathrm{mean}_j\, L_j / L_j(0)}, \quad \sum_k w_k = K"
+    )
 
     alpha: float = option(
         1.5, "How strongly a lagging task is helped; 0 makes all gradients equally large", ge=0, le=10
@@ -104,6 +120,11 @@ class FAMO(BalancerOptions):
 
     Liu, Feng, Stone, Liu, "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, arXiv 2306.03792.
     """
+
+    formula: ClassVar[str] = (
+        r"w_k = \frac{z_k / L_k}{\sum_j z_j / L_j}, \quad z = \mathrm{softmax}(\xi), \quad \xi \leftarrow \xi "
+        r"- \beta\, J^{\top} \delta, \quad \delta_k = \log L_k - \log L_k'"
+    )
 
     learning_rate: float = option(0.025, "Step size of the logits xi", gt=0, le=1)
     weight_decay: float = option(0.001, "Pull of the logits xi towards equal weights", ge=0, le=1, advanced=True)

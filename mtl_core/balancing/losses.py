@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mtl_core.balancing.base import BalancerOptions
 from mtl_core.options import option
@@ -23,6 +23,8 @@ class DWA(BalancerOptions):
     Liu, Johns, Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, arXiv 1803.10704.
     """
 
+    formula: ClassVar[str] = r"w = K\, \mathrm{softmax}(r / T), \quad r_k = \frac{L_k(t-1)}{L_k(t-2)}"
+
     T: float = option(2.0, "Temperature: the larger, the more equal the weights", ge=0.05, le=100)
 
     def build(self, task_names: Sequence[str]) -> Balancer:
@@ -40,6 +42,8 @@ class RLW(BalancerOptions):
     Lin et al., "Reasonable Effectiveness of Random Weighting", TMLR 2022, arXiv 2111.10603.
     """
 
+    formula: ClassVar[str] = r"w = \mathrm{softmax}(z), \quad z \sim \mathcal{N}(0, I)"
+
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.losses import RLWRule
 
@@ -55,6 +59,8 @@ class GLS(BalancerOptions):
 
     Chennupati et al., "MultiNet++", CVPR workshops 2019, arXiv 1904.08492.
     """
+
+    formula: ClassVar[str] = r"L = \Big( \prod_k L_k \Big)^{1/K}, \quad w_k = \frac{L}{K\, L_k}"
 
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.losses import GLSRule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class MGDA(BalancerOptions):
     arXiv 1810.04650.
     """
 
+    formula: ClassVar[str] = r"w = \arg\min_{w \geq 0,\; \sum w = 1} \Big\| \sum_k w_k\, \frac{g_k}{n_k} \Big\|"
+
     normaliser: Literal["none", "l2", "loss", "loss+"] = option(
         "none", "What each gradient is divided by: nothing, its length, its loss, or both"
     )
@@ -47,6 +49,11 @@ class PELTR(BalancerOptions):
     Lin et al., "A Pareto-Efficient Algorithm for Multiple Objective Optimization in E-Commerce Recommendation",
     RecSys 2019.
     """
+
+    formula: ClassVar[str] = (
+        r"\min_{w'} \; \Big\| \sum_k (w'_k + c_k)\, g_k \Big\|, \quad w' \geq 0, \quad \sum_k w'_k = 1 - "
+        r"\sum_k c_k"
+    )
 
     c: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = option(
         None, "Least weight of each task, together at most 1; none given means half of an equal share", per_task=True
@@ -78,6 +85,11 @@ class EPO(BalancerOptions):
 
     Mahapatra, Rajan, "Multi-Task Learning with User Preferences", ICML 2020.
     """
+
+    formula: ClassVar[str] = (
+        r"r_1 L_1 = \dots = r_K L_K, \quad \hat l = \frac{r L}{\sum r L}, \quad \mu = \sum_k \hat l_k \log (K "
+        r"\hat l_k)"
+    )
 
     r: tuple[Annotated[float, Field(gt=0, le=1000)], ...] | None = option(
         None, "Preference of each task; none given means equal ones", per_task=True

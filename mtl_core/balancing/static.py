@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @register("balancer", "static")
 class Static(BalancerOptions):
     """Fixed weights: L = sum_k w_k L_k."""
+
+    formula: ClassVar[str] = r"L = \sum_k w_k L_k"
 
     weights: tuple[Weight, ...] | None = option(
         None, "One weight per task, in task order; none given means 1 each", per_task=True
@@ -42,6 +44,8 @@ class Decay(BalancerOptions):
 
     Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020.
     """
+
+    formula: ClassVar[str] = r"w_k(t) = w_k\, \gamma_k^{\,t}"
 
     weights: tuple[Weight, ...] | None = option(
         None, "Weight of each task at the start; none given means 1 each", per_task=True

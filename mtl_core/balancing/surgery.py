@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mtl_core.balancing.base import BalancerOptions
 from mtl_core.options import option
@@ -23,6 +23,11 @@ class PCGrad(BalancerOptions):
     Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv 2001.06782.
     """
 
+    formula: ClassVar[str] = (
+        r"g_i' \leftarrow g_i' - \frac{\langle g_i', g_j \rangle}{\|g_j\|^2}\, g_j \;\text{ where }\; \langle "
+        r"g_i', g_j \rangle < 0, \quad d = \sum_i g_i'"
+    )
+
     def build(self, task_names: Sequence[str]) -> Balancer:
         from mtl_core.balancing.rules.surgery import PCGradRule
 
@@ -40,6 +45,11 @@ class GradVac(BalancerOptions):
 
     Wang et al., "Gradient Vaccine", ICLR 2021, arXiv 2010.05874.
     """
+
+    formula: ClassVar[str] = (
+        r"g_i' \leftarrow g_i' + \frac{\|g_i'\| \left( \rho \sqrt{1 - \varphi^2} - \varphi \sqrt{1 - \rho^2} "
+        r"\right)}{\|g_j\| \sqrt{1 - \rho^2}}\, g_j \;\text{ where }\; \varphi = \cos(g_i', g_j) < \rho"
+    )
 
     b: float = option(0.01, "Weight of the newest cosine in the running mean that is the target", ge=0, le=1)
     target: float | None = option(
@@ -64,6 +74,11 @@ class GradDrop(BalancerOptions):
 
     Chen et al., "Just Pick a Sign", NeurIPS 2020, arXiv 2010.06808.
     """
+
+    formula: ClassVar[str] = (
+        r"P = \tfrac{1}{2} \Big( 1 + \frac{\sum_k g_k}{\sum_k |g_k|} \Big), \quad d = \sum_k g_k \odot \left( "
+        r"[g_k > 0][P > U] + [g_k < 0][P < U] \right)"
+    )
 
     leak: float = option(0.0, "Share of the dropped gradients that passes all the same", ge=0, le=1)
 

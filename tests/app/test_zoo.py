@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import wording, zoo
+from app import glossary, wording, zoo
+from app.charts.first_steps import STEPS
 from app.jobs.store import RunStore
 from mtl_core import registry
 from mtl_core.spec import RunSpec
@@ -128,9 +129,10 @@ def test_every_entry_opens_by_its_link(kind: str, name: str) -> None:
     assert entry.problem in texts(at)
     (chart,) = at.get("vega_lite_chart")
     assert entry.title in chart.proto.alt
-    assert at.latex.len == (1 if entry.card else 0)
+    assert at.latex.len == (1 if entry.formula else 0)
+    assert (kind == "encoder") or entry.formula
     data = {item.name: item for item in chart.proto.datasets}
-    assert {"nodes", "links"} <= set(data)
+    assert ({"shafts", "tips"} if name in STEPS and kind == "balancer" else {"nodes", "links"}) <= set(data)
 
 
 def test_filters_narrow_the_list_and_stay_in_the_link() -> None:
@@ -221,3 +223,42 @@ def setup_of(at: AppTest) -> RunSpec:
     (command,) = [code.value for code in at.code if "mtl_core train" in code.value]
     text = command.split("printf '%s' ", 1)[1].split(" > spec.json", 1)[0]
     return RunSpec.parse(json.loads(text.strip("'")))
+
+
+# Terms
+
+
+def test_terms_have_a_section_that_is_in_the_link() -> None:
+    at = visit("zoo")
+    at.button_group(key="kind").set_value("term").run()
+    told = texts(healthy(at))
+    assert shown(at)["kind"] == "term"
+    for term in glossary.TERMS:
+        assert f"**{term.title}**" in told
+        assert term.meaning in told
+    again = healthy(visit("zoo", kind="term", find="dead heat"))
+    assert "No term matches" in texts(again)
+
+
+def test_a_term_is_found_by_its_word_and_by_what_is_said_of_it() -> None:
+    for term in glossary.TERMS:
+        assert term in glossary.find(term.word)
+        assert glossary.term_help(term.name) == term.meaning
+    assert [term.name for term in glossary.find("pays")] == ["seesaw"]
+    told = texts(healthy(visit("zoo", kind="term", find="seesaw")))
+    assert "**Seesaw**" in told
+    assert "**Encoder**" not in told
+    # Who looks for a word among the systems is led to what it means.
+    at = healthy(visit("zoo", find="gate"))
+    (link,) = [link.proto for link in at.get("page_link") if "What it means" in link.proto.label]
+    assert "gate" in link.label
+    assert "kind=term" in link.query_string
+
+
+def test_terms_are_named_once_and_told_in_a_sentence_or_two() -> None:
+    names = [term.name for term in glossary.TERMS]
+    assert len(set(names)) == len(names) >= 20
+    for term in glossary.TERMS:
+        assert term.meaning.endswith(".")
+        assert len(term.meaning) < 260
+    assert {"expert", "gate", "trunk", "tower", "seesaw", "thousandths"} <= set(names)
