@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import services
 from app.components.arriving import note_page
-from app.components.language import language_control, settle_language
+from app.components.language import language_control, settle_language, tell_the_browser
 from app.components.url_choice import tell_what_was_left_out
 from app.i18n import tr
 
@@ -19,6 +19,7 @@ st.set_page_config(
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 st.html(ASSETS / "page.css")
 language_control()
+tell_the_browser()
 services.executor().start_supervisor()
 
 page = st.navigation(

@@ -22,7 +22,8 @@ OF_A_RUN = {"run", "epoch", "lang"}
 KEYS = Path(__file__).parents[1] / "assets" / "keys.html"
 library = services.library()
 services.executor().warm()
-st.html(KEYS, unsafe_allow_javascript=True)
+with st.container(key="unseen-keys"):
+    st.html(KEYS, unsafe_allow_javascript=True)
 
 
 def shown_run() -> str:
@@ -70,9 +71,11 @@ with words:
         tr(
             "One model predicts several things at once: experts are small networks that tasks share, and each task's "
             "gate mixes them. Choose at the left what to train, or start from a preset; a finished example is shown "
-            "until you do. Keys: Space trains and pauses, S steps one epoch, 0 starts over."
+            "until you do."
         )
     )
+    st.container(key="keys").caption(tr("Keys: Space trains and pauses, S steps one epoch, 0 starts over."))
+    st.container(key="on-a-phone").caption(tr("The controls and Train are behind » at the top left."))
 with systems:
     published_systems()
 preset_strip()

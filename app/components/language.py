@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import streamlit as st
@@ -49,6 +50,13 @@ def settle_language() -> None:
         st.query_params.pop(CHOSEN, None)
     elif asked != written:
         st.query_params[CHOSEN] = written
+
+
+def tell_the_browser() -> None:
+    """The page's language, for screen readers, spelling and translation by the browser: Streamlit says English."""
+    tag = i18n.language().replace("_", "-")
+    with st.container(key="unseen"):
+        st.html(f"<script>document.documentElement.lang = {json.dumps(tag)};</script>", unsafe_allow_javascript=True)
 
 
 def language_control() -> None:

@@ -50,8 +50,8 @@ def state_text(record: RunRecord) -> str:
     return f"{icon} {tr(word)}"
 
 
-def header(record: RunRecord, history: History) -> None:
-    """Name, state, size and result of a run in one line."""
+def header(record: RunRecord, history: History, *, watchable: bool) -> None:
+    """Name, state, size and time of a run, and the way to watch it train where it is `watchable`."""
     parts = [state_text(record)]
     if record.parameters:
         parts.append(tr("{n:,} parameters", n=record.parameters))
@@ -59,7 +59,10 @@ def header(record: RunRecord, history: History) -> None:
         time = wording.seconds(record.train_seconds)
         parts.append(tr("{time} of training on {device}", time=time, device=record.device))
     st.markdown(f"**{wording.run_name(record)}**", help=wording.source_line(history) or None)
-    st.caption(" · ".join(parts))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(" · ".join(parts), width="content")
+        if watchable:
+            playback.button(record)
     for note in history.started.notes if history.started else ():
         st.caption(f":material/info: {core_sentence(note)}")
 
@@ -324,12 +327,11 @@ def run_panel(run_id: str, ticking: bool, wanted: RunSpec | None) -> None:
         st.info(tr("This run is no longer there: it was deleted. The example below is always there."))
         return
     history = library.history(run_id)
-    header(record, history)
     again = playback.epoch_shown(record)
+    over = record.state == "finished" and len(history.epochs) > 1
+    header(record, history, watchable=over and again is None)
     if again is None:
         progress(record, wanted)
-        if record.state == "finished" and len(history.epochs) > 1:
-            playback.button(record)
     else:
         playback.bar(record, again)
     if (record.open or again is not None) is not ticking:

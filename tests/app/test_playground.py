@@ -517,13 +517,13 @@ def test_the_same_run_of_another_session_is_shown_and_not_trained_again(store: R
 
 
 def test_an_example_can_be_watched_as_it_trained(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playback, "SHORTEST", 50.0)
-    monkeypatch.setattr(playback, "LONGEST", 50.0)
+    monkeypatch.setattr(playback, "SHORTEST", 5000.0)
+    monkeypatch.setattr(playback, "LONGEST", 5000.0)
     at = visit(run="example-conflict-mmoe-0")
     at.button(key="again.begin").click().run()
     began = at.session_state["play.again"][1]
     seen = []
-    for seconds in (0.0, 25.0, 48.0, 60.0):
+    for seconds in (0.0, 2500.0, 4800.0, 6000.0):
         at.session_state["play.again"] = ("example-conflict-mmoe-0", began + (time.monotonic() - began) - seconds)
         healthy(at.run())
         curves = next(c for c in at.get("vega_lite_chart") if c.proto.alt.startswith("AUC"))

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.conftest import wait_for
 from tests.e2e.test_browser import settle, widget, without_exception, write
 
 pytestmark = pytest.mark.browser
@@ -75,3 +76,10 @@ def test_every_page_opens_in_chinese(path: str, dark: bool, new_tab: NewTab) -> 
     page = new_tab(f"{path}{'&' if '?' in path else '?'}lang=zh_CN", dark=dark)
     expect(page.locator('[data-testid="stMain"]')).to_contain_text(CHINESE)
     without_exception(page)
+
+
+def test_the_browser_is_told_the_language(new_tab: NewTab) -> None:
+    page = new_tab("/?lang=zh_CN")
+    wait_for(lambda: page.evaluate("document.documentElement.lang") == "zh-CN", what="Chinese")
+    page = new_tab("/compare?lang=en")
+    wait_for(lambda: page.evaluate("document.documentElement.lang") == "en", what="English")
