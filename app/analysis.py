@@ -407,6 +407,41 @@ def differences(specs: Sequence[RunSpec], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(names))
 
 
+def all_options(spec: RunSpec) -> list[tuple[str, str]]:
+    """Every option of a spec with its value, in the order in which data pass the parts.
+
+    Columns and labels of a file of one's own are no options of a model; they stand in the spec.
+    """
+    value = spec.to_json()
+    parts = [
+        ("data.name", data_title(value)),
+        *((f"data.{k}", v) for k, v in value["data"]["options"].items() if k not in _OF_A_FILE),
+    ]
+    for kind in ("encoder", "trunk", "head"):
+        part = value["model"][kind]
+        parts.append((f"{kind}.name", title(kind, part["name"])))
+        parts += [(f"{kind}.{k}", v) for k, v in part["options"].items()]
+    parts.append(("towers", value["model"]["towers"]))
+    balancer = value["balancer"]
+    parts += [("balancer.name", title("balancer", balancer["name"]))]
+    parts += [(f"balancer.{k}", v) for k, v in balancer["options"].items()]
+    parts += [(f"training.{k}", v) for k, v in value["training"].items()]
+    return [(option_name(path), _listed(item)) for path, item in [*parts, ("seed", value["seed"])]]
+
+
+#: Of a file of one's own: what it holds and where it lies.
+_OF_A_FILE = ("path", "features", "tasks", "positive", "dates")
+
+
+def _listed(value: object) -> str:
+    """An option's value, whatever it holds."""
+    if isinstance(value, dict):
+        return tr(", ").join(option_text(name, _listed(inner)) for name, inner in value.items()) or tr("none")
+    if isinstance(value, list) and not all(isinstance(v, int | float) for v in value):
+        return tr(", ").join(map(str, value))
+    return short(value)
+
+
 #: Where an option belongs, as the table of differences says it.
 _PLACES = {
     "data": mark("data"), "encoder": mark("encoder"), "trunk": mark("trunk"), "head": mark("head"),

@@ -15,6 +15,7 @@ from app.i18n import language, tr, trn
 from app.jobs.archive import Labels
 from app.jobs.records import RunRecord
 from app.library import History
+from app.report_settings import data_section, model_section
 from mtl_core import comparison
 from mtl_core.comparison import paired_interval
 from mtl_core.spec import RunSpec
@@ -33,6 +34,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; margin-bottom: 0.2rem; }
 .small, figcaption { color: #5D636B; font-size: 0.85rem; }
 figure { margin: 0.5rem 0 1.5rem; } svg { max-width: 100%; height: auto; }
+details { margin: 0.2rem 0; } summary { cursor: pointer; } pre { overflow-x: auto; font-size: 0.8rem; }
 .pair { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; } .pair > * { flex: 1 1 420px; }
 @media (prefers-color-scheme: dark) {
   body { color: #E8EAED; background: #15171A; } .small, figcaption { color: #A9AFB7; } }
@@ -98,6 +100,7 @@ def page(runs: Sequence[Told]) -> str:
         _head(tr("Test scores")), _scores(found, tasks),
         _against_first(found, tasks),
         *((_head(tr("What differs")), _differences(found)) if len(found) > 1 else ()),
+        _head(tr("Settings")), _settings(found),
         _head(tr("Validation by epoch")), *(_curves(found, task, tasks) for task in tasks),
         _head(tr("Who listens to whom")), *(_gates(model) for model in found[:MOST_PICTURES]),
         _head(tr("Runs")), _runs(runs),
@@ -167,6 +170,13 @@ def _differences(found: Sequence[Model]) -> str:
         return f"<p>{escape(nothing)}</p>"
     rows = [[str(name), *map(str, values)] for name, values in zip(frame.index, frame.to_numpy().tolist(), strict=True)]
     return _table([tr("option"), *frame.columns], rows) + _small(tr("Everything else is the same."))
+
+
+def _settings(found: Sequence[Model]) -> str:
+    """The data, then of every model all options and the spec, folded."""
+    data = data_section([(model.spec, model.runs[0].history) for model in found])
+    seeds = tr("Options and specs are those of each model's first seed; other seeds differ in nothing else.")
+    return data + _small(seeds) + "".join(model_section(model.name, model.spec) for model in found)
 
 
 def _against_first(found: Sequence[Model], tasks: Sequence[str]) -> str:

@@ -46,7 +46,8 @@ def auc_curves(rows: pd.DataFrame, tasks: Sequence[str], epochs: int, metric: st
 def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any]:
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    x = epoch_axis(epochs, label_room(max(map(letters, tasks), default=0) + DIGITS, PLOT_PIXELS))
+    room = label_room(max(map(letters, tasks), default=0) + DIGITS, PLOT_PIXELS)
+    x = epoch_axis(epochs, room)
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(zero=False, nice=True),
@@ -79,8 +80,9 @@ def _template(tasks: tuple[str, ...], epochs: int, metric: str) -> dict[str, Any
     # The last point of each solid line carries the task's name and number: no legend to look up.
     label = (
         alt.Chart(alt.NamedData("labels"))
+        .transform_calculate(said=whole_where_it_fits(room))
         .mark_text(align="left", dx=12, fontSize=13, fontWeight="bold")
-        .encode(x, y, colour, text="text:N")
+        .encode(x, y, colour, text="said:N")
     )
     return template(alt.layer(dotted, solid, end, label).properties(height=300))
 
@@ -100,14 +102,30 @@ def end_labels(rows: pd.DataFrame) -> pd.DataFrame:
     """One label per solid line at its last epoch: `epoch`, `value`, `task`, `text`; near ones are moved apart."""
     solid = rows[rows["what"] == VALIDATION].dropna(subset=["value"])
     if solid.empty:
-        return pd.DataFrame(columns=["epoch", "value", "task", "text"])
+        return pd.DataFrame(columns=["epoch", "value", "task", "text", "whole", "need"])
     last = solid.sort_values("epoch").groupby(["task", "line"], sort=False).tail(1).sort_values("value")
     span = float(rows["value"].max() - rows["value"].min()) or 1.0
     places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
-    texts = [f"{shortened(task)} {value:.4f}" for task, value in zip(last["task"], last["value"], strict=True)]
+    numbers = [f"{value:.4f}" for value in last["value"]]
     return pd.DataFrame(
-        {"epoch": last["epoch"].tolist(), "value": places, "task": last["task"].tolist(), "text": texts}
+        {"epoch": last["epoch"].tolist(), "value": places, "task": last["task"].tolist()}
+        | label_texts(last["task"].tolist(), numbers, LETTERS, LETTER_PIXELS)
     )
+
+
+def label_texts(names: Sequence[str], numbers: Sequence[str], most: int, letter: float) -> dict[str, list[Any]]:
+    """Labels with shortened names, with whole ones, and the pixels that those need."""
+    whole = [f"{name} {number}" for name, number in zip(names, numbers, strict=True)]
+    return {
+        "text": [f"{shortened(name, most)} {number}" for name, number in zip(names, numbers, strict=True)],
+        "whole": whole,
+        "need": [letters(text) * letter + 14 for text in whole],
+    }
+
+
+def whole_where_it_fits(room: float) -> str:
+    """What a label says, in Vega's words: it knows the width of the plot, whose part beyond the last epoch is free."""
+    return f"width * {1 - 1 / room:.4f} >= datum.need ? datum.whole : datum.text"
 
 
 def shortened(name: str, most: int = LETTERS) -> str:

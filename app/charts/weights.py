@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.curves import apart, dots, epoch_axis, label_room, shortened
+from app.charts.curves import apart, dots, epoch_axis, label_room, label_texts, whole_where_it_fits
 from app.charts.drawing import Drawing, template
 from app.charts.labels import letters
 from app.charts.palette import task_colours
@@ -22,8 +22,8 @@ HEIGHT, PLOT_PIXELS = 220, 190
 LABEL_HEIGHT = 0.115
 #: From so many tasks on, names are written smaller.
 MANY = 5
-#: Letters of a task's name that fit beside a small plot.
-LETTERS = 9
+#: Letters of a task's name that fit beside a small plot, and the width of one.
+LETTERS, LETTER_PIXELS = 10, 7.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[s
     colours = task_colours(tasks)
     colour = alt.Color("task:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     longest = min(LETTERS, max(map(letters, tasks), default=0))
-    x = epoch_axis(epochs, label_room(longest + 5, PLOT_PIXELS, 7.0), ticks=2, titled=False)
+    room = label_room(longest + 5, PLOT_PIXELS, LETTER_PIXELS)
+    x = epoch_axis(epochs, room, ticks=2, titled=False)
     # Zero is in sight: half as long looks half as long.
     scale = alt.Scale(domainMin=0, nice=True) if quantity.top is None else alt.Scale(domain=[0, quantity.top])
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title=None, format=quantity.format, tickCount=3))
@@ -76,8 +77,9 @@ def _template(tasks: tuple[str, ...], epochs: int, quantity: Quantity) -> dict[s
     )
     labels = (
         alt.Chart(alt.NamedData("labels"))
+        .transform_calculate(said=whole_where_it_fits(room))
         .mark_text(align="left", dx=7, fontSize=12 if len(tasks) < MANY else 10.5, fontWeight="bold")
-        .encode(x, y, colour, text="text:N", tooltip=tooltip)
+        .encode(x, y, colour, text="said:N", tooltip=tooltip)
     )
     return template(alt.layer(lines, labels).properties(height=HEIGHT))
 
@@ -86,11 +88,12 @@ def _end_labels(rows: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """Name and last value of every line, moved apart where they meet."""
     known = rows.dropna(subset=["value"])
     if known.empty:
-        return pd.DataFrame(columns=[*COLUMNS, "text"])
+        return pd.DataFrame(columns=[*COLUMNS, "text", "whole", "need"])
     last = known.sort_values("epoch").groupby("task", sort=False).tail(1).sort_values("value")
     span = quantity.top or max(float(known["value"].max()), 0.0) - min(float(known["value"].min()), 0.0) or 1.0
     places = apart(last["value"].tolist(), LABEL_HEIGHT * span)
-    texts = [f"{shortened(t, LETTERS)} {v:{quantity.format}}" for t, v in zip(last["task"], last["value"], strict=True)]
+    numbers = [f"{value:{quantity.format}}" for value in last["value"]]
     return pd.DataFrame(
-        {"epoch": last["epoch"].tolist(), "task": last["task"].tolist(), "value": places, "text": texts}
+        {"epoch": last["epoch"].tolist(), "task": last["task"].tolist(), "value": places}
+        | label_texts(last["task"].tolist(), numbers, LETTERS, LETTER_PIXELS)
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @register("balancer", "static")
 class Static(BalancerOptions):
-    """Fixed weights: L = sum_k w_k L_k."""
+    """Fixed weights: each task's loss counts as much as you say."""
 
     formula: ClassVar[str] = r"L = \sum_k w_k L_k"
 

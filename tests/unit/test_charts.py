@@ -445,7 +445,7 @@ def test_no_rows_are_a_figure_too() -> None:
 def test_solid_is_validation_dotted_the_yardstick_and_a_ring_the_test() -> None:
     filters = {}
     for layer in layers(auc_curves(rows(3, baseline=True, test=True), ["A", "B"], 5)):
-        for step in layer.get("transform", []):
+        for step in (step for step in layer.get("transform", []) if "filter" in step):
             filters[str(step["filter"])] = layer["mark"]
     (solid,) = [mark for text, mark in filters.items() if f"'{VALIDATION}'" in text]
     (dotted,) = [mark for text, mark in filters.items() if f"'{YARDSTICK}'" in text]
@@ -734,3 +734,18 @@ def test_many_models_keep_few_intervals_and_what_cannot_be_told_apart_is_pale() 
     bars = seesaw([clear, unclear], "A", "B").data["bars"]
     assert bars["strength"].tolist() == [1.0, 1.0, 0.6, 0.6]
     assert bars["width"].tolist() == [2.0, 2.0, 1.0, 1.0]
+
+
+def test_long_names_are_whole_where_the_plot_is_wide() -> None:
+    """Vega knows the width: a name that is cut on a small laptop is not cut on a large screen."""
+    import vl_convert
+
+    frame = pd.DataFrame(
+        [(epoch, task, 0.8, "run", VALIDATION) for epoch in (1, 2) for task in ("never_married", "B")], columns=COLUMNS
+    )
+    drawing = auc_curves(frame, ["never_married", "B"], 2).to_dict()
+    texts = {}
+    for width in (260, 700):
+        svg = vl_convert.vegalite_to_svg({**drawing, "width": width})
+        texts[width] = set(re.findall(r">([^<>]* 0\.8000)<", svg))
+    assert texts == {260: {"never_mar… 0.8000", "B 0.8000"}, 700: {"never_married 0.8000", "B 0.8000"}}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +19,9 @@ from app.charts.svg import as_file
 from app.jobs.archive import Labels
 from app.library import examples
 from app.report import Told
-from mtl_core.comparison import paired_interval
+from app.report_settings import data_section, model_section
+from mtl_core.comparison import paired_interval, preset_spec
+from mtl_core.spec import RunSpec
 
 
 def told(*names: str) -> list[Told]:
@@ -143,3 +149,33 @@ def test_a_picture_of_its_own_has_a_ground() -> None:
     file = as_file(report.run_curves_svg(run))
     assert ET.fromstring(file).attrib["style"].startswith("color:")
     assert len(re.findall("<polyline", file)) == 2
+
+
+def test_settings_are_told_in_full() -> None:
+    """Everything that a reader needs to train the same: data, split, every option, and the spec itself."""
+    page = report.page(told(*SEEDS))
+    settings = page[page.index("<h2>Settings</h2>") :]
+    record = examples()["example-conflict-ple-0"].record
+    spec = RunSpec.parse(record.spec)
+    assert "14,400 training" in settings
+    assert "labels: A (yes or no), B (yes or no)" in settings
+    assert f"{len(spec.schema.features)} features" in settings
+    specs = [json.loads(unescape(text)) for text in re.findall(r"<pre>(.*?)</pre>", settings, re.S)]
+    assert [value["model"]["trunk"]["name"] for value in specs] == ["shared_bottom", "mmoe", "ple"]
+    assert RunSpec.parse(specs[2]) == spec
+    for option in ("training learning rate", "training batch size", "trunk expert layers", "towers", "seed"):
+        assert settings.count(f"<td>{option}</td>") >= 2
+    assert settings.count("<details>") == 2 * 3
+
+
+def test_a_file_of_ones_own_is_told_by_its_name_and_hash(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("age,click\n" + "\n".join(f"{i},{i % 2}" for i in range(200)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    spec = preset_spec("table", "mmoe", data={"name": "table", "options": {"path": str(path), "sha256": digest}})
+    run = told("conflict-mmoe-0")[0]
+    text = data_section([(spec, run.history)]) + model_section("1 MMoE", spec)
+    assert "shop.csv" in text
+    assert digest[:16] in text
+    assert str(tmp_path) not in text
+    assert "split random" in text
