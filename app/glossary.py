@@ -11,7 +11,7 @@ from app.i18n import mark, tr
 class Term:
     """A term and what it means."""
 
-    #: In the link, and for `term_help`.
+    #: In the link, and for `terms_help`.
     name: str
     #: As it is written.
     word: str
@@ -121,13 +121,14 @@ TERMS = (
 _BY_NAME = {term.name: term for term in TERMS}
 
 
-def term_help(name: str) -> str:
-    """What a term means, for hover texts.
+def terms_help(*names: str) -> str:
+    """Terms with what each means, a paragraph each, for hover texts.
 
     Raises:
         KeyError: there is no such term.
     """
-    return tr(_BY_NAME[name].meaning)
+    terms = (_BY_NAME[name] for name in names)
+    return "\n\n".join(tr("**{term}**: {meaning}", term=term.title, meaning=tr(term.meaning)) for term in terms)
 
 
 def find(text: str) -> list[Term]:

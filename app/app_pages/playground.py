@@ -74,7 +74,14 @@ with words:
             "until you do."
         )
     )
-    st.container(key="keys").caption(tr("Keys: Space trains and pauses, S steps one epoch, 0 starts over."))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.container(key="keys", width="content").caption(
+            tr("Keys: Space trains and pauses, S steps one epoch, 0 starts over.")
+        )
+        st.page_link(
+            "app_pages/zoo.py", label=tr("What the words mean"), icon=":material/menu_book:", width="content",
+            query_params={"kind": "term"},
+        )  # fmt: skip
     st.container(key="on-a-phone").caption(tr("The controls and Train are behind » at the top left."))
 with systems:
     published_systems()

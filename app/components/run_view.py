@@ -20,6 +20,7 @@ from app.components.setup_panel import adopt
 from app.components.url_choice import url_choice
 from app.core_sentences import sentence as core_sentence
 from app.downloads import file_stem
+from app.glossary import terms_help
 from app.i18n import mark, tr, trn
 from app.jobs.records import RunRecord
 from app.library import History, is_example
@@ -201,7 +202,7 @@ def gates_card(record: RunRecord, history: History) -> None:
     """Who listens to whom, and the mean gate weights of an epoch that can be chosen."""
     wiring, tasks, meeting = analysis.wiring(record, history), _tasks(record, history), analysis.meeting(record)
     with st.container(border=True), offered(f"{file_stem(record)}-gates"):
-        st.markdown(tr("**Who listens to whom**"))
+        st.markdown(tr("**Who listens to whom**"), help=terms_help("expert", "gate", "tower"))
         gates = history.gates
         kept = [epoch for epoch in history.epochs if epoch.gates]
         chosen = kept[-1].epoch if kept else 0

@@ -842,3 +842,12 @@ def test_the_model_that_the_controls_describe_is_drawn_before_it_is_trained() ->
     assert chart.proto.alt == "Architecture of MMoE on Conflict, untrained."
     nodes = next(data for data in chart.proto.datasets if data.name == "nodes")
     assert b"S5" in nodes.data.data
+
+
+def test_words_are_explained_where_they_first_appear() -> None:
+    at = visit()
+    (title,) = [each for each in at.markdown if "Who listens to whom" in each.value]
+    for word in ("**Expert**: ", "**Gate**: ", "**Tower**: "):
+        assert word in title.proto.help
+    (link,) = [each for each in at.get("page_link") if each.proto.label == "What the words mean"]
+    assert link.proto.query_string == "kind=term"

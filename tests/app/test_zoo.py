@@ -243,7 +243,7 @@ def test_terms_have_a_section_that_is_in_the_link() -> None:
 def test_a_term_is_found_by_its_word_and_by_what_is_said_of_it() -> None:
     for term in glossary.TERMS:
         assert term in glossary.find(term.word)
-        assert glossary.term_help(term.name) == term.meaning
+        assert glossary.terms_help(term.name) == f"**{term.title}**: {term.meaning}"
     assert [term.name for term in glossary.find("pays")] == ["seesaw"]
     told = texts(healthy(visit("zoo", kind="term", find="seesaw")))
     assert "**Seesaw**" in told
