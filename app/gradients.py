@@ -19,6 +19,8 @@ from mtl_core.trunks.wiring import Wiring
 
 #: Shares and cosines nearer than this are called equal: an epoch's mean over a few dozen batches is no finer.
 CLOSE = 0.02
+#: A task with a larger share of the step leaves the others nothing to say.
+DROWNING = 0.8
 
 
 def task_rows(history: History, tasks: Sequence[str], quantity: Quantity) -> pd.DataFrame:
@@ -111,7 +113,15 @@ def weights_sentence(history: History, tasks: Sequence[str]) -> str:
             "In epoch {epoch} {top} made up most of the step ({most:.0%}), {low} least ({least:.0%}): {reason}.",
             epoch=epoch.epoch, top=top, most=most, low=low, least=least, reason=_reason(epoch, tasks, top, low),
         )  # fmt: skip
-    return passage(text, _unsolved(epoch))
+    return passage(text, _remedy(epoch, top, low, most), _unsolved(epoch))
+
+
+def _remedy(epoch: Epoch, top: str, low: str, most: float) -> str:
+    """What to do where one task drowns the others though nobody gave it more weight."""
+    ratio = _ratio(epoch.weights.get(top), epoch.weights.get(low))
+    if most <= DROWNING or ratio is None or abs(ratio - 1) > CLOSE:
+        return ""
+    return tr("A smaller loss weight for {task}, or its label on a smaller scale, gives the others a say.", task=top)
 
 
 def _reason(epoch: Epoch, tasks: Sequence[str], top: str, low: str) -> str:

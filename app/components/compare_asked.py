@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import analysis, services, wording
+from app import analysis, own_files, services, wording
 from app.comparing import Compared
 from app.core_sentences import sentence
 from app.i18n import tr, trn
@@ -144,11 +144,15 @@ def _say(standings: Sequence[Standing], key: str) -> None:
             why = tr("Some weights were not kept, so nobody can look inside {runs} yet.", runs=names)
         with st.container(border=True):
             st.markdown(wording.passage(why, tr("The same spec, trained here, gives the same model.")))
+            absent = list(filter(None, (own_files.absent(run.record.spec["data"]) for run in missing)))
             time = wording.seconds(max(seconds, 1))
             st.button(
                 trn("Train it here (about {time})", "Train them here (about {time})", len(missing), time=time),
                 icon=":material/play_arrow:", key=f"{key}.anew", type="primary", on_click=_train_anew, args=(missing,),
+                disabled=bool(absent),
             )  # fmt: skip
+            for why in dict.fromkeys(absent):
+                st.caption(why)
     stood_in = [s for s in standings if s.source is not None and s.source.id != s.run.record.id]
     if stood_in and not waiting:
         pairs = [tr("{run} by run {id}", run=s.run.name, id=s.source.id) for s in stood_in if s.source is not None]

@@ -300,3 +300,14 @@ def test_an_example_without_gradients_is_not_said_to_share_nothing() -> None:
 
 def test_one_task_has_nothing_to_pull_against() -> None:
     assert "one task" in (gradients.nothing_to_compare(History(), wiring("mmoe"), ("A",), False) or "")
+
+
+def test_a_task_that_drowns_the_others_at_equal_weights_has_a_remedy() -> None:
+    """Named where the weights are equal: who weighs a task more wants it so."""
+    drowning = epoch(norms=(1.0, 20.0), effective=(0.05, 0.95))
+    assert "A smaller loss weight for B" in gradients.weights_sentence(told(drowning), AB)
+    for other in (
+        epoch(norms=(1.0, 3.0), effective=(0.25, 0.75)),
+        epoch(weights=(0.1, 1.0), norms=(1, 1), effective=(0.09, 0.91)),
+    ):
+        assert "smaller" not in gradients.weights_sentence(told(other), AB)
