@@ -16,6 +16,7 @@ from app.charts.joints import JOINT_STEP, behind, depths, joint_about, joint_nam
 from app.charts.labels import cut, letters
 from app.charts.order import by_owner, drawing_order, features_name, tallest
 from app.charts.palette import LINE, SHARED, expert_colour, pale, task_colours
+from app.charts.room import Room, room
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
 from mtl_core.heads.meeting import Meeting, own_towers
@@ -36,8 +37,8 @@ PIXELS, LETTER, SMALLEST, LARGEST = 430, 0.6, 9, (13, 11, 10)
 AIRY_COLUMNS = 4
 #: Width of the line through a gate unit, which scales and does not weigh.
 MODULATED = 3.0
-#: Boxes of a column that stand apart, and lines from experts to gates that are drawn.
-AIRY, MOST_LINES = 10, 1000
+#: Boxes of a column that stand apart.
+AIRY = 10
 #: A selected weight below this is none.
 NONE = 0.005
 
@@ -58,10 +59,15 @@ def architecture(
         meeting: where towers meet; None: each gives its task's prediction.
     """
     nodes, links = layout(wiring, tasks, weights, meeting)
-    least = thinnest(wiring, weights)
-    note = tr("Gate lines of less than {share:.1%} are not drawn.", share=least) if least else ""
     drawn = _template(columns_of(wiring, meeting), height_of(wiring, len(tasks), meeting))
-    return Drawing(drawn, {"nodes": nodes, "links": links}, note)
+    return Drawing(drawn, {"nodes": nodes, "links": links}, room_of(wiring, len(tasks), weights, meeting).note)
+
+
+def room_of(wiring: Wiring, tasks: int, weights: Mapping[str, Sequence[float]] | None, meeting: Meeting | None) -> Room:
+    """What of the picture is drawn."""
+    head = meeting or Meeting(own_towers(tasks))
+    boxes = 2 * (len(head.towers) + len(head.joints))
+    return room(wiring, weights, boxes + 2 * len(head.passes) + sum(len(joint.reads) for joint in head.joints))
 
 
 def columns_of(wiring: Wiring, meeting: Meeting | None) -> float:
@@ -74,21 +80,6 @@ def height_of(wiring: Wiring, tasks: int, meeting: Meeting | None = None) -> int
     towers = tasks if meeting is None else len(meeting.towers)
     count = max(tallest(wiring), towers)
     return max(260, 44 * min(count, AIRY) + 26 * max(0, count - AIRY))
-
-
-def thinnest(wiring: Wiring, weights: Mapping[str, Sequence[float]] | None) -> float:
-    """The mean weight below which no line from an expert to a gate is drawn: 0 unless there are very many."""
-    sizes = sorted(
-        (
-            abs(mean[e])
-            for number, level in enumerate(wiring.levels, start=1)
-            for gate in level.gates
-            if (mean := (weights or {}).get(gate_key(number, gate.name))) is not None
-            for e in gate.sees
-        ),
-        reverse=True,
-    )
-    return sizes[MOST_LINES] if len(sizes) > MOST_LINES else 0.0
 
 
 @by_language(maxsize=64)
@@ -145,7 +136,7 @@ def _template(columns: float, height: int) -> dict[str, Any]:
         .encode(x, y, stroke, tooltip=tooltip)
     )
     texts = [
-        nodes.transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box"))
+        nodes.transform_filter((alt.datum.lines == lines) & (alt.datum.shape == "box") & (alt.datum.label != ""))
         # Vega centres the first line of a text; the others hang below it.
         .mark_text(fontWeight="bold", lineBreak="\n", lineHeight=12, dy=-6 * (lines - 1), baseline="middle")
         .encode(
@@ -192,7 +183,8 @@ class _Layout:
         self.nodes: list[dict[str, object]] = []
         self.links: list[dict[str, object]] = []
         self._colours = task_colours(tasks)
-        self._least = thinnest(wiring, weights)
+        self._room = room_of(wiring, len(tasks), weights, self.meeting)
+        self._reads, self._lines = itertools.count(), itertools.count()
         self._columns = columns_of(wiring, meeting)
         #: Per level where its streams leave it: those of the encoder, which is level 0, then the gates' mixes.
         self._streams: list[dict[int, Spot]] = [{}]
@@ -222,6 +214,8 @@ class _Layout:
             self._box((x, y), size, name, expert_colour(expert.owner), 0.5, _whose(expert, self.tasks))
             below = self._streams[-1 if expert.level is None else expert.level]
             for read in (expert.source, *expert.also):
+                if next(self._reads) % self._room.reads:
+                    continue
                 of_encoder = below is self._streams[0]
                 colour = _table_colour(self.wiring.embeddings[read]) if of_encoder else LINE
                 about = tr("what expert {expert} reads", expert=expert.name)
@@ -263,7 +257,7 @@ class _Layout:
         mean = self.weights.get(gate_key(number, gate.name))
         for e in gate.sees:
             share = mean[e] if mean is not None else untrained(gate, e)
-            if mean is not None and abs(share) < self._least:
+            if (mean is not None and abs(share) < self._room.least) or next(self._lines) % self._room.lines:
                 continue
             about = _about(gate, level.experts[e].name, share, mean is not None)
             width = MODULATED if gate.modulates else max(0.6, WIDEST * min(abs(share), 1.0))
@@ -344,9 +338,9 @@ class _Layout:
 
     def _box(self, at: Spot, size: Spot, label: str, colour: str, fill: float, about: str) -> None:
         (x, y), (w, h) = at, size
-        label = wrapped(label, self._letters(w))
+        label = wrapped(label, self._letters(w)) if self._room.named else ""
         lines = label.split("\n")
-        fit = self._pixels(w) / (LETTER * max(map(letters, lines)))
+        fit = self._pixels(w) / (LETTER * max(1, *map(letters, lines)))
         self.nodes.append(
             {"x": x, "y": y, "x0": x - w, "x1": x + w, "y0": y - h, "y1": y + h, "label": label, "colour": colour}
             | {"fill": pale(colour, fill), "about": about, "shape": "box", "ink": INK, "lines": len(lines)}

@@ -17,6 +17,8 @@ from app.i18n import tr
 
 #: Letters on a pale cell, and a cell without a colour of its own: both read in both themes.
 INK, BLANK = "#1B1E23", "#DADADA"
+#: A table of more tasks goes without its diagonal.
+MOST_WITH_DIAGONAL = 30
 #: What stands in a cell that has no value.
 NONE = "\u2013"
 LINE_HEIGHT = 14
@@ -53,6 +55,8 @@ def label_correlation(correlation: pd.DataFrame, tasks: Sequence[str]) -> alt.La
     tooltip: list[str | alt.Tooltip] = ["a:N", "b:N"]
     tooltip.append(alt.Tooltip("correlation:Q", title=tr("correlation"), format="+.3f"))
     tooltip.append(alt.Tooltip("rows:Q", title=tr("rows"), format=","))
+    if len(tasks) > MOST_WITH_DIAGONAL:
+        correlation = correlation[correlation["a"] != correlation["b"]]
     values = correlation["correlation"]
     drawn = correlation.assign(text=[NONE if pd.isna(value) else signed(value, 2) for value in values])
     return _matrix(drawn, tasks, "correlation", scale, tooltip)
@@ -65,8 +69,9 @@ def label_overlap(overlap: pd.DataFrame, tasks: Sequence[str]) -> alt.LayerChart
         NONE if pd.isna(given) else f"{given:.1%}|{both:,}"
         for given, both in zip(overlap["given"], overlap["both"], strict=True)
     ]
-    itself = pd.DataFrame({"a": present, "b": present, "text": ""})
-    drawn = pd.concat([overlap.assign(text=text), itself], ignore_index=True)
+    itself = pd.DataFrame({"a": present, "b": present, "text": ""}) if len(present) <= MOST_WITH_DIAGONAL else None
+    told = overlap.assign(text=text)
+    drawn = told if itself is None else pd.concat([told, itself], ignore_index=True)
     tooltip = [
         alt.Tooltip("a:N", title=tr("of the rows with")),
         alt.Tooltip("b:N", title=tr("have too")),

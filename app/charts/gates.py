@@ -20,6 +20,8 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 
 #: Width of a letter as a share of a bar on a small laptop, and letters of a number with its blank.
 LETTER, DIGITS = 0.0145, 4
+#: Pieces of all bars; each may carry a name, too.
+MOST_PIECES = 900
 
 
 def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
@@ -29,7 +31,11 @@ def gate_bars(wiring: Wiring, gates: Mapping[str, GateSummary]) -> Drawing:
     """
     last = wiring.levels[-1].gates
     bounded = all(gate.kind == "softmax" for gate in last)
-    return Drawing(_bars_template(len(last), bounded), {"bars": bar_rows(wiring, gates)})
+    rows, note = bar_rows(wiring, gates), ""
+    if len(rows) > MOST_PIECES:
+        note = tr("Drawn: the {n} largest of {all} pieces.", n=MOST_PIECES, all=len(rows))
+        rows = rows.loc[rows["mean"].abs().nlargest(MOST_PIECES).index.sort_values()]
+    return Drawing(_bars_template(len(last), bounded), {"bars": rows}, note)
 
 
 @by_language(maxsize=16)

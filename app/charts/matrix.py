@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -30,6 +31,8 @@ MANY_ROWS = 8
 CROWDED, WORDLESS = 9, 15
 #: From so many on, a cell's words stand below each other.
 NARROW = 6
+#: Cells of one table.
+MOST_CELLS = 1500
 #: Height of the colours' key.
 KEY = 84
 #: Letters of an upright name, and the width of one.
@@ -199,10 +202,19 @@ def _broken(columns: int) -> dict[str, Any]:
 def gate_matrix(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, scale: Bounds) -> Drawing:
     """Mean weights of one level: a row per gate, a column per expert."""
     chosen = wiring.levels[level - 1]
-    order = drawing_order(chosen)
+    means = {
+        g: summary.mean for g, gate in enumerate(chosen.gates) if (summary := gates.get(gate_key(level, gate.name)))
+    }
+    order, most = drawing_order(chosen), max(1, MOST_CELLS // len(chosen.gates))
+    kept = set(sorted(order, key=lambda e: -max((abs(mean[e]) for mean in means.values()), default=0.0))[:most])
+    drawn = [e for e in order if e in kept]
     values: list[list[float | None]] = []
-    for gate in chosen.gates:
-        summary = gates.get(gate_key(level, gate.name))
-        values.append([summary.mean[e] if summary and e in gate.sees else None for e in order])
+    for g, gate in enumerate(chosen.gates):
+        values.append([means[g][e] if g in means and e in gate.sees else None for e in drawn])
     rows = [(gate_name(gate), expert_colour(gate.owner)) for gate in chosen.gates]
-    return matrix(rows, [chosen.experts[e].name for e in order], values, scale, what=tr("mean weight"), root=True)
+    drawing = matrix(rows, [chosen.experts[e].name for e in drawn], values, scale, what=tr("mean weight"), root=True)
+    if len(drawn) == len(order):
+        return drawing
+    left_out = tr("Drawn: the {n} of {all} experts that a gate weighs most.", n=len(drawn), all=len(order))
+    note = tr("{before} {after}", before=drawing.note, after=left_out) if drawing.note else left_out
+    return replace(drawing, note=note)

@@ -40,6 +40,8 @@ BARS = ["x", "y", "x2", "y2", "stroke", "strength", "width"]
 #: With more models that are spoken of, only those that no other one beats keep their intervals, and no single seed is
 #: drawn: all of them would be a thicket.
 MOST_INTERVALS = 8
+#: Names beyond these would stand on each other.
+MOST_NAMES = 24
 #: So many marks are drawn; the rest of a plot, its ground and its words, stays below 300.
 MOST_MARKS = 1200
 
@@ -181,22 +183,30 @@ class _Chosen:
 
 
 def _chosen(groups: Sequence[SeesawGroup], most: int) -> _Chosen:
-    """A mark each and two bars for some, at most so many in all; those on a front come first."""
-    spoken = spoken_of(groups)
+    """A mark each and two bars for some, at most so many in all."""
+    spoken, notes = spoken_of(groups), list[str]()
+    if len(spoken) > MOST_NAMES:
+        told = {"n": MOST_NAMES, "all": len(spoken)}
+        spoken = _first(spoken, MOST_NAMES)
+        notes.append(tr("Named are {n} of {all} models, those that no other one beats first.", **told))
     barred = spoken if len(spoken) <= MOST_INTERVALS else unbeaten(spoken)
-    notes = []
     if len(barred) < len(spoken):
         notes.append(tr("Intervals are drawn of the {n} models that no other one beats.", n=len(barred)))
     named = {id(group) for group in spoken}
     small = [group for group in groups if id(group) not in named]
-    if len(groups) + 2 * len(barred) > most:
-        best = {id(group) for members in fronts(groups).values() for group in (*members, *unbeaten(groups))}
-        barred = barred[: most // 6]
-        spoken = [*barred, *(group for group in spoken if group not in barred)][: most // 3]
-        small = [group for group in small if id(group) in best][: most // 3]
+    room = max(0, most - len(spoken) - 2 * len(barred))
+    if len(small) > room:
+        small = _first(small, room)
         told = {"n": len(small) + len(spoken), "all": len(groups)}
-        notes.append(tr("Drawn: {n} of {all} models, those on a front first.", **told))
+        notes.append(tr("Drawn are {n} of {all} models.", **told))
     return _Chosen(spoken, barred, small, tuple(notes))
+
+
+def _first(groups: Sequence[SeesawGroup], most: int) -> list[SeesawGroup]:
+    """So many of the models, in their order: those of a front, then those that gain most in all."""
+    best = {id(group) for group in (*unbeaten(groups), *(g for members in fronts(groups).values() for g in members))}
+    chosen = {id(group) for group in sorted(groups, key=lambda group: id(group) not in best)[:most]}
+    return [group for group in groups if id(group) in chosen]
 
 
 def _passage(notes: Sequence[str]) -> str:

@@ -27,6 +27,8 @@ BAND, GAP = 140, 0.22
 HALF = 0.36
 #: From so many experts on, bars take the place of violins, and so many of a gate's are named.
 SLIM, NAMED = 10, 3
+#: Bars of all gates, each with its mean; a gate's smallest are left out first.
+MOST_SPREADS = 750
 #: The rows that a bar spans.
 ENDS = (0.1, 0.9)
 
@@ -49,6 +51,9 @@ def gate_spread(wiring: Wiring, gates: Mapping[str, GateSummary], level: int, sc
     longest = max(letters(gate_name(gate)) for gate in chosen.gates)
     drawn = _spread_template(len(chosen.gates), len(order), min(longest, 14), below, slim)
     note = tr("Pale bar: the middle 80% of the rows. Of each gate the largest means are named.") if slim else ""
+    if any(len(gate.sees) > rows.most for gate in chosen.gates):
+        left_out = tr("Drawn of each gate: the {n} experts that it weighs most.", n=rows.most)
+        note = tr("{before} {after}", before=note, after=left_out)
     return Drawing(drawn, rows.frames(), note)
 
 
@@ -76,6 +81,11 @@ class _Rows:
     marks: list[dict[str, object]] = field(default_factory=list)
     texts: list[dict[str, object]] = field(default_factory=list)
 
+    @property
+    def most(self) -> int:
+        """Experts of a gate that are drawn."""
+        return max(SLIM, MOST_SPREADS // len(self.level.gates))
+
     def band(self, g: int, summary: GateSummary | None) -> None:
         """One gate; the first one is on top."""
         gate, base, (low, high) = self.level.gates[g], self._base(g), self.scale
@@ -89,9 +99,9 @@ class _Rows:
         if summary is None:
             return
         sizes = sorted((e for e in self.order if e in gate.sees), key=lambda e: -abs(summary.mean[e]))
-        named = sizes[:NAMED] if self.slim else sizes
+        named, drawn = sizes[:NAMED] if self.slim else sizes, sizes[: self.most]
         for place, e in enumerate(self.order):
-            if e in gate.sees:
+            if e in drawn:
                 self._weights(g, summary, e, place, e in named)
             elif not self.slim:
                 word = {"text": tr(INVISIBLE), "colour": QUIET, "role": "empty"}
