@@ -8,8 +8,8 @@ from functools import reduce
 
 from app import gains
 from app.analysis import apart, data_title, metric_name, with_options
-from app.charts.architecture import NONE
 from app.charts.joints import joint_name
+from app.charts.layout import NONE
 from app.charts.seesaw import SeesawGroup
 from app.i18n import tr, trn
 from app.jobs.records import RunRecord

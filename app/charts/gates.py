@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.architecture import INK, untrained
 from app.charts.drawing import Drawing, template
 from app.charts.labels import letters
+from app.charts.layout import untrained
 from app.charts.order import drawing_order
-from app.charts.palette import expert_colour, pale
+from app.charts.palette import INK, expert_colour, pale
 from app.core_texts import gate_name
 from app.i18n import by_language, tr
 from mtl_core.events import GateSummary

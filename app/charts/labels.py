@@ -1,14 +1,17 @@
-"""Direct labels that do not sit on each other and stand beside their own marks: a small greedy placement."""
+"""Names that fit: cut, broken into lines, and placed beside their own marks so that none sits on another."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+#: Letters that fit on a line of a box; lines of a name.
+LINE_LETTERS, MOST_LINES = 10, 3
 #: Rough size of a letter at the labels' font size, in pixels.
 LETTER, LINE = 7.5, 17.0
 Box = tuple[float, float, float, float]
@@ -33,6 +36,32 @@ MARK = 9.0
 _DISTANCES, _ANGLES = (18.0, 34.0, 52.0, 74.0, 100.0), 16
 #: What is worse than a long way: standing nearer to another mark, and a line to the mark that crosses something.
 _NEARER, _CROSSED = 250.0, 120.0
+
+
+def wrapped(name: str, most: int = LINE_LETTERS) -> str:
+    """A name cut at blanks and after underscores so that it fits a box of so many letters; three lines at most.
+
+    A word that is too long is cut with a hyphen, and what does not fit at all with an ellipsis.
+    """
+    pieces = [piece for word in re.findall(r"[^ _]*_|[^ _]+ ?", name) for piece in _hyphenated(word, most)]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and letters((lines[-1] + piece).rstrip()) > most:
+            lines.append(piece)
+        else:
+            lines[-1] += piece
+    lines = [line.strip() for line in lines]
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], cut(lines[MOST_LINES - 1], most - 1) + "…"]
+    return "\n".join(lines)
+
+
+def _hyphenated(word: str, most: int) -> Iterator[str]:
+    while letters(word.rstrip()) > most:
+        head = cut(word, most - 1)
+        yield head + "-"
+        word = word[len(head) :]
+    yield word
 
 
 def place_labels(

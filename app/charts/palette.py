@@ -7,6 +7,8 @@ from collections.abc import Sequence
 #: In the order in which tasks take them: Okabe-Ito's six that read on a white and on a black page, then a purple and a
 #: crimson that are as far from each of these, for colour-blind readers too, as the nearest two of them are.
 TASK_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#9147E0", "#D4004B")
+#: Letters on pale boxes, in both themes.
+INK = "#1B1E23"
 #: Greys that read on a white and on a black page.
 SHARED = "#9AA0A8"
 QUIET = "#80868F"

@@ -9,10 +9,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts.architecture import wrapped
 from app.charts.curves import shortened
 from app.charts.drawing import Drawing, template
-from app.charts.labels import letters
+from app.charts.labels import letters, wrapped
 from app.charts.matrix import INVISIBLE, LETTER, LINE, NAME_LETTERS, Bounds
 from app.charts.order import drawing_order
 from app.charts.palette import QUIET, expert_colour

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.charts.architecture import WIDEST, columns_of, height_of, layout
 from app.charts.curves import apart, shortened
 from app.charts.gates import bar_rows
 from app.charts.labels import letters
+from app.charts.layout import WIDEST, columns_of, height_of, layout
 from app.charts.palette import QUIET, task_colours
 from app.charts.svg import picture, text, title
 from app.i18n import tr

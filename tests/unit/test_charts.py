@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.charts.architecture import INK, WIDEST, architecture, layout, wrapped
+from app.charts.architecture import architecture
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, auc_curves
 from app.charts.drawing import Drawing
 from app.charts.gates import bar_rows, gate_bars
-from app.charts.labels import LETTER, letters, place_labels
+from app.charts.labels import LETTER, letters, place_labels, wrapped
+from app.charts.layout import WIDEST, layout
 from app.charts.matrix import bounds, matrix
 from app.charts.order import drawing_order
 from app.charts.palette import (
     FAMILY_COLOURS,
     FAMILY_SHAPES,
+    INK,
     LINE,
     QUIET,
     SHARED,

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from app import zoo
-from app.charts.architecture import architecture, layout
+from app.charts.architecture import architecture
+from app.charts.layout import layout
 from app.charts.still import architecture_svg
 from app.wording import gates_sentence, meeting_sentence
 from mtl_core import registry
