@@ -25,6 +25,8 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 
 #: The epoch slider's last stop: every run's own tested epoch.
 TESTED = "tested"
+#: Of so many runs everything is said at the top; of more, who listens to whom stands with each run's gates alone.
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -248,16 +250,12 @@ def plain(run: Compared) -> str:
 
 
 def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[str]:
-    """What the numbers show: scores and size of each run against the first, then who listens to whom."""
+    """What the numbers show: scores and size of each run against the first; of a few runs also who listens to whom."""
     first, *others = runs
-    found = []
-    for other in others:
-        found.append(score_sentence(first, other, records))
-        if size := size_sentence(first, other):
-            found.append(size)
-    for run in runs:
+    found = [wording.passage(score_sentence(first, other, records), size_sentence(first, other)) for other in others]
+    for run in runs if len(runs) <= FEW else ():
         said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates, analysis.meeting(run.record))
-        said = said[0].lower() + said[1:] if said.startswith(("From ", "All ")) else said
+        said = said[0].lower() + said[1:] if said.startswith(("From ", "All ", "Every ")) else said
         found.append(tr("{model}: {claim}", model=plain(run), claim=said))
     return found
 

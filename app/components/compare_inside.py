@@ -369,7 +369,9 @@ def _off_card(run: Compared, content: dict[str, Any], low: float, high: float) -
     with card(run, tr("without one expert")):
         rows: list[tuple[str, str, str, float | None]] = []
         for entry in content["off"]:
-            without = tr("without {expert}", expert=_whole_name(entry, several))
+            # The card says "without": a level makes the name long enough.
+            name = _whole_name(entry, several)
+            without = name if several else tr("without {expert}", expert=name)
             for task, value in entry["change"].items():
                 if value is None:
                     rows.append((without, task, "", None))

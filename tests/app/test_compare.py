@@ -339,7 +339,7 @@ def test_what_if_shows_every_expert_off_for_every_task(store: RunStore, pair: st
     assert {(b["expert"], b["task"]) for b in bars} == {(f"without S{e}", t) for e in (1, 2, 3) for t in "AB"}
     # PLE's private experts of the last level serve their own task alone.
     deep = {(b["expert"], b["task"]): b["value"] for b in chart(at, "2 PLE. Change")["bars"]}
-    assert deep["without A1 of level 2", "B"] == 0.0
+    assert deep["A1 of level 2", "B"] == 0.0
     assert "would miss" in texts(at)
     tables = [t.value for t in at.table]
     assert any("A1 of level 2" in table.index for table in tables)
