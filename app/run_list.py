@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from app import analysis, wording
+from app.core_sentences import sentence
 from app.core_texts import title
 from app.i18n import mark, tr
 from app.jobs.archive import Labels
@@ -175,12 +176,18 @@ def _row(run: Listed) -> dict[str, Any]:
         "best epoch": record.best_epoch,
         "parameters": record.parameters,
         "time": wording.seconds(record.train_seconds) if record.train_seconds else "",
-        "state": tr(run.state),
+        "state": _state(run),
         "progress": record.fraction if record.open else None,
         "note": run.labels.note,
         "started": datetime.fromtimestamp(record.created_at, tz=UTC).strftime("%Y-%m-%d %H:%M"),
         "run": record.id,
     }
+
+
+def _state(run: Listed) -> str:
+    """Of a failed run with its reason."""
+    failed = run.record.state == "failed" and run.record.message
+    return tr("{state}: {reason}", state=tr(run.state), reason=sentence(failed)) if failed else tr(run.state)
 
 
 def _scores(record: RunRecord, common: Sequence[str] | None) -> dict[str, Any]:

@@ -67,10 +67,13 @@ def actions(chosen: Sequence[Listed]) -> None:
     refused, why = st.session_state.get(REFUSED, ((), ""))
     if why and {record.id for record in records}.issuperset(refused):
         st.error(why, title=tr("Nothing was queued"))
+    # There is always a line, so that the table stays where it is.
     if not chosen:
         st.caption(tr("Tick one run to see it below, two to six to compare them."))
     elif len(records) > 1 and not few:
         st.caption(_why_not(records, comparable))
+    else:
+        st.caption(trn("{n} run is ticked: more of it below.", "{n} runs are ticked: more of them below.", len(chosen)))
 
 
 def _why_not(records: Sequence[RunRecord], comparable: Sequence[RunRecord]) -> str:

@@ -19,6 +19,8 @@ from mtl_core.spec import fingerprint
 SELECTED = "selected"
 #: Of a filter, in pixels: six beside each other on a laptop, two on a phone.
 WIDTH = 162
+#: Of columns: names, options and tags can be read, whatever else there is.
+MODEL, OPTIONS, TAGS, REASON = 150, 300, 150, 260
 
 
 def all_runs(with_examples: bool) -> list[Listed]:
@@ -75,6 +77,7 @@ def run_table(runs: Sequence[Listed]) -> list[Listed]:
         scores = {
             f"test {task}": st.column_config.NumberColumn(tr("test {task}", task=task), format="%.4f") for task in tasks
         }
+    failed = any(run.record.state == "failed" for run in runs)
     picked = st.dataframe(
         table,
         hide_index=True,
@@ -87,11 +90,12 @@ def run_table(runs: Sequence[Listed]) -> list[Listed]:
         alt=tr("Runs with their options, validation curve, test scores, size, time and state"),
         placeholder="",
         column_config={
-            "model": st.column_config.TextColumn(tr("model"), pinned=True),
+            # Not pinned: pinned cells are grey, as if they could not be used.
+            "model": st.column_config.TextColumn(tr("model"), width=MODEL),
             "data": tr("data"),
-            "options": st.column_config.TextColumn(tr("options"), width="medium"),
+            "options": st.column_config.TextColumn(tr("options"), width=OPTIONS),
             "seed": tr("seed"),
-            "tags": st.column_config.ListColumn(tr("tags")),
+            "tags": st.column_config.ListColumn(tr("tags"), width=TAGS),
             "validation": st.column_config.LineChartColumn(
                 tr("validation"),
                 width="small",
@@ -108,9 +112,9 @@ def run_table(runs: Sequence[Listed]) -> list[Listed]:
                 tr("parameters"), format="localized", help=tr("Trainable parameters")
             ),
             "time": tr("time"),
-            "state": tr("state"),
+            "state": st.column_config.TextColumn(tr("state"), width=REASON if failed else None),
             "progress": st.column_config.ProgressColumn(tr("progress"), min_value=0.0, max_value=1.0, format="percent"),
-            "note": tr("note"),
+            "note": st.column_config.TextColumn(tr("note"), width=TAGS),
             "started": st.column_config.TextColumn(tr("started"), help=tr("UTC")),
             "run": tr("run"),
         },

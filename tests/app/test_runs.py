@@ -216,6 +216,22 @@ def test_buttons_are_off_until_they_can_do_something(store: RunStore, trained: T
     assert {"delete", "resume"} <= off(tick(at, EXAMPLE))
 
 
+def test_ticks_do_not_move_the_table(store: RunStore) -> None:
+    """There is a line above it, whatever is ticked."""
+    at = visit("runs")
+    hints = (
+        "Tick one run to see it below",
+        "1 run is ticked",
+        "2 runs are ticked",
+        "Only finished runs",
+        "at most can",
+    )
+    for ticked in ([], [EXAMPLE], [EXAMPLE, "example-conflict-ple-0"], [EXAMPLE, "example-conflict-ple-1"]):
+        at = tick(at, *ticked) if ticked else at
+        lines = [caption.value for caption in at.caption]
+        assert sum(any(hint in line for hint in hints) for line in lines) == 1
+
+
 def test_open_leads_to_the_playground(store: RunStore) -> None:
     run, _ = store.submit(small("ple"))
     at = tick(visit("runs"), run.id)
@@ -259,6 +275,7 @@ def test_a_failed_run_goes_on(store: RunStore, claimed: Callable[[RunSpec], RunR
     store.append(run.id, "w", Failed(run=0, message="The disk is full."))
     at = tick(visit("runs"), run.id)
     assert "The disk is full." in texts(at)
+    assert at.dataframe[0].value["state"][0] == "failed: The disk is full."
     at.button(key="runs.resume").click().run()
     healthy(at)
     again = store.get(run.id)
