@@ -21,7 +21,7 @@ from app.components.url_choice import url_choice
 from app.core_sentences import sentence as core_sentence
 from app.downloads import file_stem
 from app.glossary import terms_help
-from app.i18n import mark, tr, trn
+from app.i18n import mark, tr
 from app.jobs.records import RunRecord
 from app.library import History, is_example
 from mtl_core import comparison
@@ -141,7 +141,7 @@ def _differing(shown: RunSpec, wanted: RunSpec) -> str:
     ]
     told = parts[:MOST_DIFFERENCES]
     if len(parts) > len(told):
-        told.append(trn("{n} more", "{n} more", len(parts) - len(told)))
+        told.append(tr("{n} more", n=len(parts) - len(told)))
     return wording.clauses(told)
 
 
