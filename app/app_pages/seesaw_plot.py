@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import analysis, services
 from app.components.queue_view import queue_line
-from app.components.seesaw_view import is_open, live_pairs, live_plot, live_verdicts
+from app.components.seesaw_view import begin_with, is_open, live_pairs, live_plot, live_verdicts, own_budget
 from app.components.sweep_panel import sweep_panel
 from app.components.url_choice import url_choice
 from app.i18n import tr
@@ -16,8 +16,12 @@ services.executor().warm()
 records = library.records()
 budgets = analysis.budgets(records, with_open=True)
 labels = {budget.key: budget.label for budget in budgets}
-# The textbook picture first: the bundled comparison on the world that was made to show it.
-default = analysis.keys(examples()[f"{EXAMPLE_PREFIX}conflict-mmoe-0"].record).budget
+# One's own runs first; else the bundled comparison on the world that was made to show it, which is what a link without
+# a budget means.
+bundled = analysis.keys(examples()[f"{EXAMPLE_PREFIX}conflict-mmoe-0"].record).budget
+own = own_budget(records, budgets)
+begin_with(own or bundled, bundled, list(labels))
+default = bundled if own in (None, bundled) else ""  # with another beginning the link always names the budget
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = url_choice(
         tr("Data and budget"), list(labels), default, "budget", labels.__getitem__, width=520,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.components.sweep_panel import asked_here
 from app.figures import of_vega
 from app.i18n import language, tr, trn
 from app.jobs.records import RunRecord
+from app.library import is_example
 from mtl_core.spec import RunSpec
 
 #: Pairs of tasks that are drawn small; more would be no picture any more.
@@ -25,7 +26,30 @@ MOST_PAIRS = 10
 #: A model whose parameters differ by more from the yardstick's is not of equal size.
 EQUAL_SIZE = 0.1
 
+#: One model beside nothing is no seesaw.
+FEWEST_PLACED = 2
+#: In the session: the budget with which the page began.
+BEGUN = "budget.begun"
+
 _pictures: dict[Any, Seesaw] = {}
+
+
+def own_budget(records: Sequence[RunRecord], budgets: Sequence[Budget]) -> str | None:
+    """The budget of the newest run that was trained here, if two models of it can be placed."""
+    newest = next((r for r in records if r.state == "finished" and not is_example(r.id)), None)
+    if newest is None:
+        return None
+    budget = next(b for b in budgets if b.key == analysis.keys(newest).budget)
+    tasks = analysis.keys(newest).spec.schema.task_names
+    return budget.key if len(picture(budget, tasks[0], tasks[-1]).groups) >= FEWEST_PLACED else None
+
+
+def begin_with(budget: str, bundled: str, known: Sequence[str]) -> None:
+    """Where nobody has chosen a budget yet, begin with this one; the bundled one makes room for one's own."""
+    chosen = st.session_state.get("budget")
+    untouched = chosen == st.session_state.get(BEGUN) == bundled and "budget" not in st.query_params
+    if chosen not in known or untouched:
+        st.session_state["budget"] = st.session_state[BEGUN] = budget
 
 
 def small_seesaw(run_id: str) -> None:

@@ -85,6 +85,30 @@ def test_it_opens_with_mmoe_against_ple() -> None:
     assert at.table[0].value.columns.tolist() == ["1 MMoE", "2 PLE"]
 
 
+def test_it_opens_with_ones_own_two_newest_models(kept: Train) -> None:
+    at = healthy(visit("compare"))
+    assert at.session_state["runs"] == [MMOE, PLE]
+    kept(small("cgc"))
+    assert healthy(at.run()).session_state["runs"] == [MMOE, PLE]  # one beside nothing is no comparison
+    older, _, newest = kept(small("mmoe", seed=1)), kept(small("mmoe", seed=2)), kept(small("ple", seed=1))
+    other_budget = kept(small("omoe", training={"epochs": 1, "batch_size": 100, "device": "cpu"}))
+    for page in (healthy(visit("compare")), healthy(at.run())):
+        assert page.session_state["runs"] == [older.id, newest.id]
+        # Somebody else's page would begin otherwise: the link says which runs are meant.
+        assert param(page, "runs") == f"{older.id},{newest.id}"
+    # The bundled pair can be had, and is then in the link, too.
+    page.multiselect(key="runs").set_value([MMOE, PLE]).run()
+    assert param(healthy(page), "runs") == f"{MMOE},{PLE}"
+    assert healthy(page.run()).session_state["runs"] == [MMOE, PLE]
+    linked = healthy(visit("compare", runs=f"{MMOE},{other_budget.id}"))
+    assert linked.session_state["runs"] == [MMOE, other_budget.id]
+
+
+def param(at: AppTest, name: str) -> str:
+    value = at.query_params[name]
+    return value if isinstance(value, str) else value[-1]
+
+
 def test_up_to_six_runs_are_kept_in_the_link_by_their_ids() -> None:
     names = [f"example-{data}-{trunk}-0" for data in ("conflict", "adult") for trunk in ("mmoe", "ple", "cgc")]
     at = visit("compare")

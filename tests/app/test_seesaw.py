@@ -176,6 +176,21 @@ def test_three_tasks_are_also_shown_pair_by_pair(trained: Train) -> None:
     assert len(visit("seesaw_plot").get("vega_lite_chart")) == 1  # two tasks are one pair
 
 
+def test_it_opens_on_ones_own_newest_runs(trained: Train) -> None:
+    bundled = budget_of(examples()["example-conflict-mmoe-0"].record)
+    at = healthy(visit("seesaw_plot"))
+    run = trained(small("mmoe"))
+    trained(baseline_spec(RunSpec.parse(run.spec)))
+    assert healthy(at.run()).session_state["budget"] == bundled  # one model is no seesaw
+    trained(small("ple"))
+    for page in (healthy(visit("seesaw_plot")), healthy(at.run())):
+        assert page.session_state["budget"] == budget_of(run)
+        assert said(page) == {"budget": budget_of(run)}  # others' pages would begin otherwise
+    page.selectbox(key="budget").select(bundled).run()
+    assert said(healthy(page)) == {"budget": bundled}
+    assert healthy(page.run()).session_state["budget"] == bundled
+
+
 # What a sweep asks for
 
 
