@@ -27,6 +27,8 @@ from mtl_core.trunks.wiring import Wiring, gate_key
 TESTED = "tested"
 #: Of so many runs everything is said at the top; of more, who listens to whom stands with each run's gates alone.
 FEW = 3
+#: From so much on a ratio of sizes is told in times, not in percent.
+MANY_TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,8 @@ def size_sentence(first: Compared, other: Compared) -> str:
         change = b.parameters / a.parameters - 1
         if abs(change) < 0.005:
             size = tr("has as many parameters as {other}", other=plain(first))
+        elif change >= MANY_TIMES - 1:
+            size = tr("has {n:.0f} times as many parameters as {other}", n=1 + change, other=plain(first))
         elif change > 0:
             size = tr("has {share:.0%} more parameters than {other}", share=change, other=plain(first))
         else:
@@ -255,7 +259,7 @@ def sentences(runs: Sequence[Compared], records: Sequence[RunRecord]) -> list[st
     found = [wording.passage(score_sentence(first, other, records), size_sentence(first, other)) for other in others]
     for run in runs if len(runs) <= FEW else ():
         said = wording.gates_sentence(run.wiring, run.tasks, run.history.gates, analysis.meeting(run.record))
-        said = said[0].lower() + said[1:] if said.startswith(("From ", "All ", "Every ")) else said
+        said = said[0].lower() + said[1:] if said.startswith(("From ", "All ", "Every ", "There ", "On ")) else said
         found.append(tr("{model}: {claim}", model=plain(run), claim=said))
     return found
 

@@ -330,3 +330,15 @@ def test_more_seeds_are_asked_for_where_nothing_can_be_told() -> None:
     assert wording.more_seeds([unclear, group("MMoE", "gains", "not distinguishable")]) == ""
     assert wording.more_seeds([group("CGC", "not distinguishable", "not distinguishable", seeds=8)]) == ""
     assert wording.more_seeds([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"), [(36_000, "36 times as many"), (1_500, "50% more"), (700, "30% fewer"), (1_001, "as many")]
+)
+def test_sizes_far_apart_are_told_in_times(parameters: int, says: str) -> None:
+    example = examples()["example-conflict-mmoe-0"]
+    one, other = (
+        comparing.Compared(n, f"{n} M{n}", replace(example.record, parameters=size), example.history)
+        for n, size in ((1, 1_000), (2, parameters))
+    )
+    assert says in comparing.size_sentence(one, other)
