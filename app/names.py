@@ -18,6 +18,8 @@ from mtl_core.spec import RunSpec
 
 #: Parts that go without saying.
 USUAL = {"encoder": "embedding", "head": "independent", "balancer": "static"}
+#: The parts of a model by which a system is known.
+KINDS = ("encoder", "trunk", "head")
 #: Fields of a spec that say where it is computed, not what.
 NOWHERE = "training.device"
 
@@ -62,12 +64,23 @@ def system_of(spec: Spec) -> str | None:
     A recipe of a trunk with plain parts around it is a system in its very sizes and on its data only: every shared
     bottom is made of the same parts as Zhihu's.
     """
-    own = _traits(spec["model"])
+    model = spec["model"]
+    rivals = _made_of().get(tuple(model[kind]["name"] for kind in KINDS), ())  # most models are nobody's: at once
+    return next((name for name in rivals if _is(spec, _system(name))), None)
+
+
+def _is(spec: Spec, system: _System) -> bool:
+    return system.exactly in (None, _exactly(spec)) and system.traits == _traits(spec["model"])
+
+
+@cache
+def _made_of() -> dict[tuple[str, ...], list[str]]:
+    """Names of encoder, trunk and head -> the recipes that are made of them."""
+    found: dict[tuple[str, ...], list[str]] = {}
     for name in registry.names("recipe"):
-        system = _system(name)
-        if system.traits == own and system.exactly in (None, _exactly(spec)):
-            return name
-    return None
+        if (traits := _system(name).traits) is not None:
+            found.setdefault(tuple(traits[kind][0] for kind in KINDS), []).append(name)
+    return found
 
 
 @cache
@@ -85,7 +98,7 @@ def _exactly(spec: Spec) -> tuple[str, Any]:
 
 
 def _traits(model: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {kind: model[kind] for kind in ("encoder", "trunk", "head")}
+    parts = {kind: model[kind] for kind in KINDS}
     return {kind: (part["name"], _sizeless(part["options"])) for kind, part in parts.items()}
 
 
@@ -107,7 +120,7 @@ def _trait(value: Any) -> Any:
 def changed(spec: RunSpec) -> dict[str, Any]:
     """What a spec says otherwise than its data set's preset does with these parts: path -> value."""
     value, tasks, data = spec.to_json(), spec.schema.task_names, spec.data.name
-    parts = {f"model.{kind}": (kind, value["model"][kind]) for kind in ("encoder", "trunk", "head")}
+    parts = {f"model.{kind}": (kind, value["model"][kind]) for kind in KINDS}
     parts["balancer"] = ("balancer", value["balancer"])
     if data != "table":  # a file of one's own is its own preset
         parts = {"data": ("dataset", value["data"]), **parts}
