@@ -58,10 +58,11 @@ def model_section(name: str, spec: RunSpec) -> str:
         f"<tr><td>{escape(option)}</td><td>{escape(value)}</td></tr>" for option, value in analysis.all_options(spec)
     )
     told = json.dumps(_without_folder(spec.to_json()), indent=2, ensure_ascii=False)
+    options, whole = tr("{model}: every option", model=name), tr("{model}: the spec", model=name)
     return (
-        f"<details><summary>{escape(tr('{model}: every option', model=name), quote=False)}</summary>"
+        f"<details><summary>{escape(options, quote=False)}</summary>"
         f"<div class='wide'><table><tbody>{rows}</tbody></table></div></details>"
-        f"<details><summary>{escape(tr('{model}: the spec', model=name), quote=False)}</summary>"
+        f"<details><summary>{escape(whole, quote=False)}</summary>"
         f"<pre>{escape(told, quote=False)}</pre></details>"
     )
 
