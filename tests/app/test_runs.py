@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -184,21 +183,16 @@ def test_ticks_are_in_the_link_and_outlive_a_filter(store: RunStore) -> None:
     assert param(visit("runs", selected=second.id), "selected") == second.id
 
 
-def test_two_hundred_runs_take_less_than_150_ms(archive: Archive, trained: Train, store: RunStore) -> None:
+def test_two_hundred_runs_are_listed_and_found(archive: Archive, trained: Train, store: RunStore) -> None:
     run = trained(small("cgc"))
     events = [event.payload for event in store.events(run.id)]
     (one,) = exchange.unpack(exchange.pack([(run, Labels(), events)]))
     archive.add([replace(one, id=f"{n:08x}", tags=("made up",)) for n in range(200)])
     at = healthy(visit("runs"))
     assert len(ids(at)) == 201 + len(examples())
-    took = []
-    for word in ("cgc", "mmoe", "", "conflict", "made up"):
+    for word, count in (("made up", 200), (run.id, 1), ("nowhere", 0)):
         at.text_input(key="text").set_value(word)
-        start = time.perf_counter()
-        at.run()
-        took.append(time.perf_counter() - start)
-    # The least of them: other processes share the machine. Measured alone: 50 ms.
-    assert min(took) < 0.15
+        assert len(ids(healthy(at.run()))) == count
 
 
 # Buttons
