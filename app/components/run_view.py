@@ -145,13 +145,14 @@ def _differing(shown: RunSpec, wanted: RunSpec) -> str:
     return wording.clauses(told)
 
 
-def curves_card(record: RunRecord, history: History, baseline: RunRecord | None) -> None:
+def curves_card(record: RunRecord, history: History, records: Sequence[RunRecord]) -> None:
     """Every task's own metric by epoch: one picture per metric."""
     library = services.library()
     kinds = {task.name: "AUC" if task.kind == "binary" else "MSE" for task in analysis.keys(record).spec.schema.tasks}
     metrics = list(dict.fromkeys(kinds.values()))
     with st.container(border=True), offered(f"{file_stem(record)}-curves"):
         st.markdown(tr("**{metrics} by epoch (validation)**", metrics=wording.join(metrics)))
+        baseline = analysis.find_baseline(record, records)
         base = library.history(baseline.id) if baseline is not None and baseline.id != record.id else None
         rows = analysis.with_yardstick(history, base, wording.run_name(record))
         tasks = _tasks(record, history)
@@ -162,7 +163,7 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
             live_chart(auc_curves(own, tasks, record.epochs, metric), alt)
         st.caption(sentence)
         if record.state == "finished" and base is not None:
-            st.caption(_over_seeds(record))
+            st.caption(_over_seeds(record, records))
         if record.state == "finished" and baseline is None:
             _yardstick_button(record)
         ring = tr("Ring: test.")
@@ -170,9 +171,9 @@ def curves_card(record: RunRecord, history: History, baseline: RunRecord | None)
         st.caption(wording.passage(legend, wording.source_line(history)))
 
 
-def _over_seeds(record: RunRecord) -> str:
+def _over_seeds(record: RunRecord, records: Sequence[RunRecord]) -> str:
     """The gains of this model over all seeds that are there: what one seed cannot say."""
-    intervals = analysis.gains_over_seeds(record, services.library().records())
+    intervals = analysis.gains_over_seeds(record, records)
     kinds = {task.name: task.kind for task in analysis.keys(record).spec.schema.tasks}
     told = [f"{task} {gains.interval(interval, kinds[task])}" for task, interval in intervals.items()]
     n = max((interval.n for interval in intervals.values()), default=0)
@@ -337,14 +338,14 @@ def run_panel(run_id: str, ticking: bool, wanted: RunSpec | None) -> None:
         playback.bar(record, again)
     if (record.open or again is not None) is not ticking:
         st.rerun()  # the page starts or drops the clock, and draws what belongs to a finished run
-    baseline = analysis.find_baseline(record, library.records())
+    records = library.records()
     if again is not None:
         record, history = playback.as_it_was(record, history, again)
     left, right = st.columns([4, 3])
     with left:
         gates_card(record, history)
     with right:
-        curves_card(record, history, baseline)
+        curves_card(record, history, records)
     gradient_cards(record, history)
 
 
