@@ -14,7 +14,7 @@ import pandas as pd
 
 from app import gains
 from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
-from app.charts.labels import cut, letters
+from app.charts.curves import shortened
 from app.charts.seesaw import SeesawGroup
 from app.core_texts import in_words, title, words
 from app.i18n import core, mark, tr, trn
@@ -353,7 +353,7 @@ def short(value: object) -> str:
     """An option's value as a reader writes it: 20:1, 64-32, on; columns of a file by their names."""
     if isinstance(value, list) and not all(isinstance(v, int | float) for v in value):
         names = tr(", ").join(str(v.get("name", "")) if isinstance(v, dict) else str(v) for v in value)
-        return names if letters(names) <= MOST_LETTERS else f"{cut(names, MOST_LETTERS - 1)}…"
+        return shortened(names, MOST_LETTERS)
     if isinstance(value, list):
         whole = all(isinstance(v, int) for v in value)
         return ("-" if whole else ":").join(f"{v:g}" for v in value) if value else tr("none")

@@ -47,7 +47,7 @@ def shown_run() -> str:
     return still_open[0].id
 
 
-if arrived() and set(st.query_params) & {"run"} and set(st.query_params) <= OF_A_RUN:
+if arrived() and "run" in st.query_params and set(st.query_params) <= OF_A_RUN:
     # A run was opened, and nothing else was asked for: the controls say what it is.
     opened = library.record(st.query_params["run"])
     if opened is not None:
@@ -88,12 +88,11 @@ with systems:
 preset_strip()
 is_open = record is not None and record.open
 again = record is not None and playback.epoch_shown(record) is not None
-if (
-    not is_same(setup, record) and not is_open and not again
-):  # who watches a training is not pushed down the page by a dial
+moving = is_open or again
+if not moving and not is_same(setup, record):  # who watches a training is not pushed down the page by a dial
     preview(setup, record)
 clock = "1s" if is_open else playback.TICK if again else None
-st.fragment(run_panel, run_every=clock)(run_id, is_open or again, setup.spec)
+st.fragment(run_panel, run_every=clock)(run_id, moving, setup.spec)
 if not is_open:
     queue_line()
     small_seesaw(run_id)

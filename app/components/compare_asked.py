@@ -98,7 +98,7 @@ def _standings(runs: Sequence[Compared], kind: Kind, feature: str | None, *, ask
 def source_of(record: RunRecord, records: Sequence[RunRecord]) -> tuple[RunRecord | None, RunRecord | None]:
     """The run whose weights can be looked into: this one, else an equal one; and an equal one that is under way."""
     store = services.library().store
-    if is_example(record.id) and bundled.weights_folder(record.id) is not None:
+    if bundled.weights_folder(record.id) is not None:
         return record, None
     if not is_example(record.id) and (store.folder(record.id) / WEIGHTS).is_file():
         return record, None
@@ -134,8 +134,7 @@ def _say(standings: Sequence[Standing], key: str) -> None:
     if missing:
         names = wording.join([run.name for run in missing])
         seconds = sum(run.record.train_seconds for run in missing)
-        bundled = all(is_example(run.record.id) for run in missing)
-        if bundled:
+        if all(is_example(run.record.id) for run in missing):
             why = tr(
                 "Not every bundled example carries its weights, so nobody can look inside {runs} yet.",
                 runs=names,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import comparing, services, wording
-from app.charts.sankey import flow, sankey, widest
+from app.charts.sankey import Link, Node, flow, sankey, widest
 from app.charts.still_compare import flow_svg
 from app.comparing import Compared
 from app.components.compare_view import abreast, alt_text, card
@@ -23,12 +23,13 @@ def flow_section(runs: Sequence[Compared]) -> None:
     """One card per run."""
     for run in abreast(runs):
         with card(run, tr("tested epoch")):
-            sentence = shared_sentence(run)
+            nodes, links = flow(run.wiring, run.tasks, _means(run.history))
+            sentence = _shared_sentence(run, links)
             figure = _figure(run.record.id)
             told = alt_text(run, tr("Flow from features over experts and gates to towers."), sentence)
             st.plotly_chart(figure, width="stretch", key=f"flow.{run.number}", alt=told)
             remember(of_plotly(told, figure, partial(flow_svg, run.wiring, run.tasks, _means(run.history))))
-            st.caption(wording.passage(sentence, _left_out(run)))
+            st.caption(wording.passage(sentence, _left_out(nodes, links)))
             if note := comparing.kind_note(run):
                 note = wording.passage(note, tr("Ribbons show shares of their sizes."))
                 st.caption(f":material/info: {note}")
@@ -52,15 +53,14 @@ def _means(history: History) -> dict[str, list[float]]:
     return {name: list(summary.mean) for name, summary in history.gates.items()}
 
 
-def _left_out(run: Compared) -> str:
+def _left_out(nodes: Sequence[Node], links: Sequence[Link]) -> str:
     """What is too narrow to be drawn where there is very much; "": nothing."""
-    *_, least = widest(*flow(run.wiring, run.tasks, _means(run.history)))
+    *_, least = widest(nodes, links)
     return tr("Ribbons of less than {share:.1%} of a tower are not drawn.", share=least) if least else ""
 
 
-def shared_sentence(run: Compared) -> str:
+def _shared_sentence(run: Compared, links: Sequence[Link]) -> str:
     """How much of what towers read passes shared experts, level by level."""
-    _, links = flow(run.wiring, run.tasks, _means(run.history))
     parts = []
     for number, level in enumerate(run.wiring.levels, start=1):
         through = {f"{number}.e{e}": expert.owner is None for e, expert in enumerate(level.experts)}

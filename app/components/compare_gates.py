@@ -44,19 +44,17 @@ def gates_section(runs: Sequence[Compared]) -> None:
 
 
 def _gates_card(run: Compared, gates: Mapping[str, GateSummary], epoch: str, level: int, scale: Bounds) -> None:
-    wiring, tasks = run.wiring, run.tasks
+    wiring, tasks, meeting = run.wiring, run.tasks, analysis.meeting(run.record)
     level = min(level, len(wiring.levels))
-    sentence = wording.gates_sentence(wiring, tasks, dict(gates), analysis.meeting(run.record))
+    sentence = wording.gates_sentence(wiring, tasks, dict(gates), meeting)
     # The alt text speaks of the tested epoch: a text that changes builds the view anew.
-    claim = wording.gates_sentence(wiring, tasks, run.history.gates, analysis.meeting(run.record))
+    claim = wording.gates_sentence(wiring, tasks, run.history.gates, meeting)
     number = run.epoch_at(epoch)
     few = fewer(wiring, run.history.gates)
     drawn, weights = few.wiring, few.gates(gates)
     with card(run, tr("epoch {n} (tested)", n=number) if epoch == TESTED else tr("epoch {n}", n=number)):
         means = {name: summary.mean for name, summary in weights.items()} or None
-        live_chart(
-            architecture(drawn, tasks, means, analysis.meeting(run.record)), alt_text(run, tr("Architecture."), claim)
-        )
+        live_chart(architecture(drawn, tasks, means, meeting), alt_text(run, tr("Architecture."), claim))
         where: dict[str, int] = {"level": level, "all": len(wiring.levels)}
         several = len(wiring.levels) > 1
         if several:

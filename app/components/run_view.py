@@ -68,11 +68,12 @@ def header(record: RunRecord, history: History, *, watchable: bool) -> None:
         st.caption(f":material/info: {core_sentence(note)}")
 
 
-def progress(record: RunRecord, wanted: RunSpec | None) -> None:
+def progress(record: RunRecord, history: History, wanted: RunSpec | None) -> None:
     """How far the run is; and, where it is not the run that the controls describe, what differs and what can be done.
 
     Args:
         record: the run.
+        history: what it has said so far.
         wanted: what the controls say; None: nothing that can be trained.
     """
     if record.state == "queued":
@@ -98,7 +99,7 @@ def progress(record: RunRecord, wanted: RunSpec | None) -> None:
         st.progress(record.fraction, text=tr("At the beginning: nothing is trained yet"))
     if wanted is None or wanted.key != analysis.keys(record).spec.key:
         # A model that is drawn otherwise is drawn above this run.
-        if wanted is not None and analysis.looks_alike(wanted, record, services.library().history(record.id)):
+        if wanted is not None and analysis.looks_alike(wanted, record, history):
             _tell_of_differences(analysis.keys(record).spec, wanted)
         _buttons(record)
 
@@ -333,7 +334,7 @@ def run_panel(run_id: str, ticking: bool, wanted: RunSpec | None) -> None:
     over = record.state == "finished" and len(history.epochs) > 1
     header(record, history, watchable=over and again is None)
     if again is None:
-        progress(record, wanted)
+        progress(record, history, wanted)
     else:
         playback.bar(record, again)
     if (record.open or again is not None) is not ticking:

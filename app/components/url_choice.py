@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from app.components import url_memory
 from app.i18n import as_read, tr
 
 #: What a link asked for and cannot have; so much of it is said.
@@ -39,7 +39,7 @@ def url_choice(
     if st.session_state.get(key) not in names:
         st.session_state[key] = default
     chosen = str(control(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments))
-    _write_down(key, asked, chosen, default, name)
+    _write_down(key, chosen, default, name)
     return chosen
 
 
@@ -60,7 +60,7 @@ def url_choices(
     _take_up(key, asked, known if known or asked == NOTHING else None, name)
     st.session_state[key] = [each for each in st.session_state.get(key, default) if each in names]
     chosen = list(control(label, names, key=key, format_func=as_read(title), persist_state="session", **arguments))
-    _write_down(key, asked, ",".join(chosen) or NOTHING, ",".join(default) or NOTHING, name)
+    _write_down(key, ",".join(chosen) or NOTHING, ",".join(default) or NOTHING, name)
     return chosen
 
 
@@ -70,7 +70,7 @@ def url_switch(label: str, default: bool, key: str, *, name: str | None = None, 
     _take_up(key, asked, _SWITCH.get(asked or ""), name)
     st.session_state.setdefault(key, default)
     chosen = bool(st.toggle(label, key=key, persist_state="session", **arguments))
-    _write_down(key, asked, "on" if chosen else "off", "on" if default else "off", name)
+    _write_down(key, "on" if chosen else "off", "on" if default else "off", name)
     return chosen
 
 
@@ -97,7 +97,7 @@ def url_integer(
     _take_up(key, asked, number if fits else None, name)
     st.session_state.setdefault(key, default)
     chosen = int(control(label, low, high, step=step, key=key, persist_state="session", **arguments))
-    _write_down(key, asked, str(chosen), str(default), name)
+    _write_down(key, str(chosen), str(default), name)
     return chosen
 
 
@@ -118,40 +118,15 @@ def tell_what_was_left_out() -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Written:
-    """How a control stood when the page last drew it: its value, and what the URL said before and after."""
-
-    value: Any
-    texts: tuple[str | None, str | None]
-
-
 def _take_up(key: str, asked: str | None, value: object, name: str | None = None) -> None:
-    """What a link, or another page's button, has put into the URL since it was last written here.
-
-    Whoever moves a control fast sends its next value with the URL of the one before, and may end a run of the page
-    half way: a control that has just been moved is right, and neither of the texts about the last writing is news.
-    """
-    last = _written().get(key)
-    if value is None and asked and (last is None or asked not in last.texts):
-        leave_out(name or key, asked)
-    if value is None or (last is not None and (asked in last.texts or st.session_state.get(key) != last.value)):
-        return
-    st.session_state[key] = value
+    """What a link brings that is new; a text that fits no value is told."""
+    if value is None:
+        if asked and not url_memory.is_known(key, asked):
+            leave_out(name or key, asked)
+    elif url_memory.is_news(key, asked, st.session_state.get(key)):
+        st.session_state[key] = value
 
 
-def _write_down(key: str, asked: str | None, chosen: str, default: str, name: str | None = None) -> None:
+def _write_down(key: str, chosen: str, default: str, name: str | None = None) -> None:
     text = None if chosen == default else chosen
-    _written()[key] = _Written(st.session_state.get(key), (asked, text))
-    if text is None:
-        st.query_params.pop(name or key, None)
-    elif asked != text:
-        st.query_params[name or key] = text
-    # It got this far: from now on the text before is news again, as a browser's way back.
-    _written()[key] = _Written(st.session_state.get(key), (text, text))
-
-
-def _written() -> dict[str, _Written]:
-    """By control. One entry of the session: Streamlit looks through all of them for every control that it draws."""
-    found: dict[str, _Written] = st.session_state.setdefault("url.choices", {})
-    return found
+    url_memory.write(key, name or key, text, st.session_state.get(key))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from app.components import url_memory
 from app.components.url_choice import leave_out
 from app.url_text import from_text, to_text
 
@@ -79,9 +79,8 @@ class UrlValues:
             keys: of the controls.
         """
         self._keys[name] = keys
-        asked, last = st.query_params.get(name), _in_url().get(self._page + name)
-        news = last is None or (asked not in last.texts and last.values == _state_of(keys))
-        if asked is not None and (self._loading or news):
+        asked = st.query_params.get(name)
+        if asked is not None and (self._loading or url_memory.is_news(self._control(name), asked, _state_of(keys))):
             try:
                 return [from_text(field, asked, tasks)]
             except ValueError:
@@ -92,38 +91,22 @@ class UrlValues:
         """After the control was drawn: the URL says its value, or nothing if that is the default."""
         self._drawn.add(name)
         text = None if _same(value, start) else to_text(value)
-        held, asked = _state_of(self._keys.get(name, ())), st.query_params.get(name)
-        _in_url()[self._page + name] = _Written(held, (asked, text))
-        if text is None:
-            st.query_params.pop(name, None)
-        elif asked != text:
-            st.query_params[name] = text
-        _in_url()[self._page + name] = _Written(held, (text, text))
+        url_memory.write(self._control(name), name, text, _state_of(self._keys.get(name, ())))
 
     def forget_others(self, prefixes: Sequence[str]) -> None:
         """At the end: take options from the URL that belong to parts no longer chosen."""
         for name in list(st.query_params):
             if name.startswith(tuple(prefixes)) and name not in self._drawn:
                 st.query_params.pop(name, None)
-                _in_url().pop(self._page + name, None)
+                url_memory.forget(self._control(name))
 
-
-@dataclass(frozen=True)
-class _Written:
-    """How an option's controls stood when this page last wrote it, and its text in the link before and after."""
-
-    values: list[Any]
-    texts: tuple[str | None, str | None]
+    def _control(self, name: str) -> str:
+        """Apart from controls of other kinds and other pages that go by the same name."""
+        return f"option {self._page}{name}"
 
 
 def _state_of(keys: Sequence[str]) -> list[Any]:
     return [st.session_state.get(key) for key in keys]
-
-
-def _in_url() -> dict[str, _Written]:
-    """By option. One entry: Streamlit looks through all of a session's entries for every control that it draws."""
-    found: dict[str, _Written] = st.session_state.setdefault("url.written", {})
-    return found
 
 
 def _same(value: Any, start: Any) -> bool:
