@@ -13,8 +13,7 @@ from typing import Any, cast
 import pandas as pd
 
 from app import gains
-from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK
-from app.charts.curves import shortened
+from app.charts.curves import COLUMNS, TEST, VALIDATION, YARDSTICK, shortened
 from app.charts.seesaw import SeesawGroup
 from app.core_texts import in_words, title, words
 from app.i18n import core, mark, tr, trn
